@@ -12,9 +12,17 @@ export function hosting(world) {
   const { page, stack } = world;
   const host = (name) => page.locator('.hosts li', { hasText: name });
   const form = () => page.getByRole('form', { name: 'Request a host' });
-  const directory = async (path, body) => stack.put(`/v1/directory/${path}`, body, await stack.bearer({ sub: 'platform', role: 'service' }));
+  const directory = async (path, body) =>
+    stack.put(`/v1/directory/${path}`, body, await stack.bearer({ sub: 'platform', role: 'service' }));
   const set = (settings) => directory('settings', { plans: { pro: {} }, ...settings });
-  const tara = (more) => directory('users/trainer-1', { email: 'trainer@example.test', name: 'Tara Trainer', role: 'trainer', plan: 'pro', ...more });
+  const tara = (more) =>
+    directory('users/trainer-1', {
+      email: 'trainer@example.test',
+      name: 'Tara Trainer',
+      role: 'trainer',
+      plan: 'pro',
+      ...more,
+    });
   const sweep = async () => {
     await page.getByRole('button', { name: 'Run it now' }).click();
     await note(page, 'The meeting sweep has run');
@@ -50,7 +58,10 @@ export function hosting(world) {
     await host('Tara Trainer').getByRole('button', { name: 'Request again' }).waitFor();
     await tara({ hosting: 'platform' });
     await as(page, 'Tara');
-    await page.locator('.zoom-card', { hasText: 'Your host could not be set up' }).getByText('another account').waitFor();
+    await page
+      .locator('.zoom-card', { hasText: 'Your host could not be set up' })
+      .getByText('another account')
+      .waitFor();
     await tara({});
     await scene(page, 'Hosts');
     await request('Tara Trainer', 'tara@example.test', 'auto', 'leased');
@@ -64,11 +75,16 @@ export function hosting(world) {
     await inspect(world, page, 'trainer-hosted');
     equal(await page.getByRole('button', { name: /Connect Zoom/ }).count(), 0, 'buttons to connect Zoom');
     await page.getByRole('link', { name: 'Schedule a class' }).click();
-    await page.getByLabel('Where it meets').getByRole('option', { name: 'Zoom, in the platform’s account' }).waitFor({ state: 'attached' });
+    await page
+      .getByLabel('Where it meets')
+      .getByRole('option', { name: 'Zoom, in the platform’s account' })
+      .waitFor({ state: 'attached' });
     await page.getByRole('radio', { name: /Anyone with the link/ }).check();
     await page.getByLabel('Title', { exact: true }).fill(CHESS);
     const { now } = await stack.get('/local/clock');
-    const [day, time] = new Date(new Date(now).getTime() + AHEAD_MS).toLocaleString('sv-SE', { timeZone: 'Europe/Berlin' }).split(' ');
+    const [day, time] = new Date(new Date(now).getTime() + AHEAD_MS)
+      .toLocaleString('sv-SE', { timeZone: 'Europe/Berlin' })
+      .split(' ');
     await page.getByLabel('Day', { exact: true }).fill(day);
     await page.getByLabel('Time', { exact: true }).fill(time.slice(0, 5));
     await page.getByText('Co-trainers').click();
@@ -82,7 +98,11 @@ export function hosting(world) {
   test('a shortage of licences is forecast, and shown to the trainer in words', async () => {
     await set({ licence_limit: 1, licence_shortage: 'refuse' });
     await scene(page, 'Hosts');
-    await page.getByRole('region', { name: 'Hosts with a licence' }).locator('tr', { hasText: 'Tom Teacher' }).getByText('permanent').waitFor();
+    await page
+      .getByRole('region', { name: 'Hosts with a licence' })
+      .locator('tr', { hasText: 'Tom Teacher' })
+      .getByText('permanent')
+      .waitFor();
     await page.getByRole('region', { name: 'Licences needed in the next seven days' }).getByText('1 short').waitFor();
     await inspect(world, page, 'scenes-hosts');
     await scene(page, 'Clock and sweeps');
@@ -102,7 +122,9 @@ export function hosting(world) {
 
   test('a host with a class ahead is removed only when that is confirmed', async () => {
     await scene(page, 'Hosts');
-    await host('Tara Trainer').getByRole('button', { name: /^More for/ }).click();
+    await host('Tara Trainer')
+      .getByRole('button', { name: /^More for/ })
+      .click();
     await page.getByRole('menuitem', { name: 'Remove host…' }).click();
     await answer(page, 'Remove host');
     await page.getByRole('dialog').getByText('conflict', { exact: true }).last().waitFor();
@@ -111,7 +133,12 @@ export function hosting(world) {
     await note(page, 'The host of Tara Trainer is removed');
     await host('Tara Trainer').getByText('Removed').waitFor();
     const { id } = await world.find(CHESS);
-    const trainer = await stack.bearer({ sub: 'trainer-1', role: 'trainer', email: 'trainer@example.test', name: 'Tara Trainer' });
+    const trainer = await stack.bearer({
+      sub: 'trainer-1',
+      role: 'trainer',
+      email: 'trainer@example.test',
+      name: 'Tara Trainer',
+    });
     await stack.post(`/v1/sessions/${id}/cancel`, {}, trainer);
     await as(page, 'Tara');
     await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();

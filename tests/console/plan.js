@@ -6,7 +6,8 @@ import { test, equal, holds } from './lib/runner.js';
 /** After the class, in which everybody has joined. */
 export function plan(world) {
   const { context, page, stack } = world;
-  const set = async (settings) => stack.put('/v1/directory/settings', settings, await stack.bearer({ sub: 'platform', role: 'service' }));
+  const set = async (settings) =>
+    stack.put('/v1/directory/settings', settings, await stack.bearer({ sub: 'platform', role: 'service' }));
   const classes = async (name) => {
     await as(page, name);
     await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
@@ -16,11 +17,15 @@ export function plan(world) {
   // A closed room has no response to ask for later.
   context.on('response', (response) => {
     const { pathname } = new URL(response.url());
-    if (pathname.endsWith('/join-report')) reports.push({ pathname, status: response.status(), ...response.request().postDataJSON() });
+    if (pathname.endsWith('/join-report'))
+      reports.push({ pathname, status: response.status(), ...response.request().postDataJSON() });
   });
 
   test('the rooms have reported how long joining took', async () => {
-    holds(reports.some(({ pathname }) => pathname.startsWith('/v1/sessions/')), 'no report of a member');
+    holds(
+      reports.some(({ pathname }) => pathname.startsWith('/v1/sessions/')),
+      'no report of a member',
+    );
     for (const { milliseconds, status } of reports) {
       holds(Number.isInteger(milliseconds) && milliseconds >= 0, `${milliseconds} milliseconds`);
       equal(status, 204);
@@ -45,7 +50,9 @@ export function plan(world) {
   });
 
   test('the form shows the limits of the plan and hides options that it does not allow', async () => {
-    await set({ plans: { pro: { sessions_per_month: 50, max_duration_minutes: 45, max_invitees: 0, recording: false } } });
+    await set({
+      plans: { pro: { sessions_per_month: 50, max_duration_minutes: 45, max_invitees: 0, recording: false } },
+    });
     await classes('Tara');
     await page.locator('.plan-limits', { hasText: /of 50 classes left this month/ }).waitFor();
     await page.getByRole('link', { name: 'Schedule a class' }).click();

@@ -88,7 +88,11 @@ export function platform(world) {
     await part('Logs');
     const held = await world.find(TITLES.course);
     await page.getByLabel('Day, in UTC').fill(held.actual_started_at.slice(0, 10));
-    await page.getByRole('region', { name: 'Clicks on start and join' }).getByText('start', { exact: true }).first().waitFor();
+    await page
+      .getByRole('region', { name: 'Clicks on start and join' })
+      .getByText('start', { exact: true })
+      .first()
+      .waitFor();
     await form('Find events').getByLabel('Meeting number').fill(held.meeting.id);
     await page.getByRole('button', { name: 'Find', exact: true }).click();
     await page.getByRole('list', { name: 'Events' }).getByText('meeting.started').first().waitFor();

@@ -10,7 +10,9 @@ export function before(world) {
 
   test('an invitation is resent after a confirmation', async () => {
     await as(page, 'Tara');
-    await card(page, TITLES.guests).getByRole('button', { name: /^More for/ }).click();
+    await card(page, TITLES.guests)
+      .getByRole('button', { name: /^More for/ })
+      .click();
     await page.getByRole('menuitem', { name: 'Resend invitation…' }).click();
     await answer(page, 'Send again');
     await note(page, '2 invitations queued');
@@ -24,7 +26,12 @@ export function before(world) {
     await mail.click();
     await note(page, 'Switched off.');
     const held = async () => {
-      const who = await stack.bearer({ sub: 'student-1', role: 'student', email: 'student1@example.test', name: 'Sam' });
+      const who = await stack.bearer({
+        sub: 'student-1',
+        role: 'student',
+        email: 'student1@example.test',
+        name: 'Sam',
+      });
       return (await stack.get('/v1/me/notification-preferences', who)).live_session;
     };
     equal(JSON.stringify(await held()), JSON.stringify({ in_app: true, email: false }));
@@ -75,7 +82,10 @@ export function mails(world) {
     await card(page, TITLES.course).getByRole('link', { name: TITLES.course }).click();
     await page.locator('.facts', { hasText: /Mail\s*5 sent/ }).waitFor();
     await page.getByRole('link', { name: 'Timeline' }).click();
-    await page.locator('.timeline li', { hasText: 'scheduled to student-1' }).getByText('sent', { exact: true }).waitFor();
+    await page
+      .locator('.timeline li', { hasText: 'scheduled to student-1' })
+      .getByText('sent', { exact: true })
+      .waitFor();
     await page.locator('.back').click();
   });
 }
@@ -125,7 +135,10 @@ export function zoom(world) {
       if (!there) return route.abort();
       const client = `globalThis.given = []; globalThis.ZoomMtg = { setZoomJSLib() {}, preLoadWasm() {}, prepareWebSDK() {},
         i18n: { load: (language) => given.push(language) }, init: (o) => { given.push(o.leaveUrl); o.success(); }, join: (o) => { given.push(o); o.success(); } };`;
-      return route.fulfill({ contentType: 'text/javascript', body: /zoom-meeting-/.test(route.request().url()) ? client : '' });
+      return route.fulfill({
+        contentType: 'text/javascript',
+        body: /zoom-meeting-/.test(route.request().url()) ? client : '',
+      });
     });
     const { id } = await world.find(TITLES.course);
     await page.goto(`/room/${id}?as=sam&lang=es`);
@@ -133,12 +146,21 @@ export function zoom(world) {
     await page.locator('.lobby', { hasText: 'sdk_not_loaded' }).waitFor();
     there = true;
     await page.getByRole('button', { name: 'Entrar en la clase' }).click();
-    const [language, leave, pass] = await eventually(() => page.evaluate(() => globalThis.given?.length === 3 && globalThis.given), 'Zoom’s client is told to join');
+    const [language, leave, pass] = await eventually(
+      () => page.evaluate(() => globalThis.given?.length === 3 && globalThis.given),
+      'Zoom’s client is told to join',
+    );
     equal(language, 'es-ES');
     equal(new URL(leave).pathname, `/sessions/${id}`);
     equal(pass.userName, 'Sam Student');
-    equal([pass.signature.split('.').length, Boolean(pass.meetingNumber), Boolean(pass.customerKey), pass.zak].join(), '3,true,true,');
-    holds(asked.every((url) => url.startsWith('https://source.zoom.us/')), asked.join());
+    equal(
+      [pass.signature.split('.').length, Boolean(pass.meetingNumber), Boolean(pass.customerKey), pass.zak].join(),
+      '3,true,true,',
+    );
+    holds(
+      asked.every((url) => url.startsWith('https://source.zoom.us/')),
+      asked.join(),
+    );
     await page.evaluate(() => localStorage.setItem('language', 'en'));
     await page.close();
   });

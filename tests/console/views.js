@@ -32,53 +32,96 @@ export function views_of(world) {
     await page.locator('.reader article').waitFor();
   };
   return [
-    ['trainer-classes', async () => { await home('Tara'); await card(page, TITLES.guests).waitFor(); }],
-    ['trainer-past', async () => { await home('Tara'); await page.getByRole('button', { name: 'Past and cancelled' }).click(); await card(page, TITLES.course).waitFor(); }],
-    ['trainer-schedule', async () => {
-      await place('tara', 'new', 'Schedule a class')();
-      await page.getByRole('radio', { name: /People by e-mail/ }).check();
-      const people = page.getByLabel('People', { exact: true });
-      await people.fill('ada@example.test, bob@example');
-      await people.press('Enter');
-      await page.getByRole('button', { name: 'Schedule class' }).click();
-      await page.getByText('Enter a title.').waitFor();
-    }],
+    [
+      'trainer-classes',
+      async () => {
+        await home('Tara');
+        await card(page, TITLES.guests).waitFor();
+      },
+    ],
+    [
+      'trainer-past',
+      async () => {
+        await home('Tara');
+        await page.getByRole('button', { name: 'Past and cancelled' }).click();
+        await card(page, TITLES.course).waitFor();
+      },
+    ],
+    [
+      'trainer-schedule',
+      async () => {
+        await place('tara', 'new', 'Schedule a class')();
+        await page.getByRole('radio', { name: /People by e-mail/ }).check();
+        const people = page.getByLabel('People', { exact: true });
+        await people.fill('ada@example.test, bob@example');
+        await people.press('Enter');
+        await page.getByRole('button', { name: 'Schedule class' }).click();
+        await page.getByText('Enter a title.').waitFor();
+      },
+    ],
     ['trainer-class', class_part('tara', TITLES.guests, 'overview')],
     ['trainer-attendance', class_part('tara', TITLES.course, 'attendance')],
-    ['trainer-decide', async () => {
-      await class_part('tara', TITLES.course, 'attendance')();
-      await page.getByRole('button', { name: /^Edit attendance of Student 4/ }).click();
-    }],
+    [
+      'trainer-decide',
+      async () => {
+        await class_part('tara', TITLES.course, 'attendance')();
+        await page.getByRole('button', { name: /^Edit attendance of Student 4/ }).click();
+      },
+    ],
     ['trainer-recordings', class_part('tara', TITLES.course, 'recordings')],
     ['trainer-polls', class_part('tara', TITLES.course, 'polls')],
     ['trainer-timeline', class_part('tara', TITLES.course, 'timeline')],
-    ['trainer-cancel', async () => {
-      await class_part('tara', TITLES.guests, 'overview')();
-      await page.getByRole('button', { name: 'Cancel', exact: true }).click();
-      await page.getByRole('dialog').waitFor();
-    }],
-    ['trainer-edit', async () => {
-      const { id } = await world.find(TITLES.guests);
-      await place('tara', `classes/${id}/edit`, 'Edit class')();
-    }],
+    [
+      'trainer-cancel',
+      async () => {
+        await class_part('tara', TITLES.guests, 'overview')();
+        await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+        await page.getByRole('dialog').waitFor();
+      },
+    ],
+    [
+      'trainer-edit',
+      async () => {
+        const { id } = await world.find(TITLES.guests);
+        await place('tara', `classes/${id}/edit`, 'Edit class')();
+      },
+    ],
     ['trainer-notices', place('tara', 'notices', 'Notifications')],
     ['student-preferences', place('sam', 'preferences', 'Preferences')],
-    ['student-classes', async () => {
-      await home('Sam');
-      await page.getByRole('button', { name: 'Past and cancelled' }).click();
-      await card(page, TITLES.course).waitFor();
-    }],
+    [
+      'student-classes',
+      async () => {
+        await home('Sam');
+        await page.getByRole('button', { name: 'Past and cancelled' }).click();
+        await card(page, TITLES.course).waitFor();
+      },
+    ],
     ['platform-bookings', place('platform', 'bookings', 'Bookings')],
-    ['guest-mailbox', async () => { await page.goto('/#/gil/mail'); await page.locator('.notices').first().waitFor(); }],
+    [
+      'guest-mailbox',
+      async () => {
+        await page.goto('/#/gil/mail');
+        await page.locator('.notices').first().waitFor();
+      },
+    ],
     ['student-class', class_part('sam', TITLES.course, 'overview')],
     ['student-recordings', class_part('sam', TITLES.course, 'recordings')],
-    ['side-by-side', async () => { await page.goto('/#/all?tara=classes&sam=classes&gil=mail'); await page.locator('.pane').nth(2).locator('.notices, .empty').first().waitFor(); }],
-    ['api-calls', async () => {
-      await home('Tara');
-      await page.locator('.cost-line button').click();
-      await page.getByRole('complementary').getByRole('button', { name: 'With reads' }).click();
-      await page.locator('.call-line').first().click();
-    }],
+    [
+      'side-by-side',
+      async () => {
+        await page.goto('/#/all?tara=classes&sam=classes&gil=mail');
+        await page.locator('.pane').nth(2).locator('.notices, .empty').first().waitFor();
+      },
+    ],
+    [
+      'api-calls',
+      async () => {
+        await home('Tara');
+        await page.locator('.cost-line button').click();
+        await page.getByRole('complementary').getByRole('button', { name: 'With reads' }).click();
+        await page.locator('.call-line').first().click();
+      },
+    ],
     ['scenes-mail', first_of('Mail')],
     ['scenes-clock', behind('Clock and sweeps')],
     ['scenes-meeting', first_of('In the meeting')],
@@ -86,12 +129,25 @@ export function views_of(world) {
     ['scenes-dead-letters', behind('Dead letters')],
     ['scenes-usage', behind('Usage')],
     ['scenes-school', behind('School')],
-    ['zoom-consent', async () => {
-      const claims = { sub: 'trainer-2', role: 'trainer', email: 'trainer2@example.test', name: 'Tom' };
-      const { authorize_url: address } = await world.stack.post('/v1/zoom/authorize', { redirect_uri: `${new URL(page.url()).origin}/callback` }, await world.stack.bearer(claims));
-      await page.goto(address);
-    }],
-    ['room-ended', async () => { await rooms.sam.bringToFront(); return rooms.sam; }],
+    [
+      'zoom-consent',
+      async () => {
+        const claims = { sub: 'trainer-2', role: 'trainer', email: 'trainer2@example.test', name: 'Tom' };
+        const { authorize_url: address } = await world.stack.post(
+          '/v1/zoom/authorize',
+          { redirect_uri: `${new URL(page.url()).origin}/callback` },
+          await world.stack.bearer(claims),
+        );
+        await page.goto(address);
+      },
+    ],
+    [
+      'room-ended',
+      async () => {
+        await rooms.sam.bringToFront();
+        return rooms.sam;
+      },
+    ],
   ];
 }
 
@@ -117,7 +173,7 @@ export function views(world) {
   for (const [name, open] of views_of(world)) {
     test(`view ${name} is for everybody`, async () => {
       await put_away(world.page);
-      const page = await open() || world.page;
+      const page = (await open()) || world.page;
       await inspect(world, page, name);
     });
   }

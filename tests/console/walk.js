@@ -17,7 +17,8 @@ export async function walk(browser, base) {
   const page = await context.newPage();
   const stack = client(base);
   const world = { context, page, stack, wrong, rooms: {} };
-  const trainer = () => stack.bearer({ sub: 'trainer-1', role: 'trainer', email: 'trainer@example.test', name: 'Tara Trainer' });
+  const trainer = () =>
+    stack.bearer({ sub: 'trainer-1', role: 'trainer', email: 'trainer@example.test', name: 'Tara Trainer' });
   const classes = async () => (await stack.get('/v1/sessions?limit=100', await trainer())).items;
   const find = async (title) => (await classes()).find((each) => each.title === title);
   world.find = find;
@@ -29,7 +30,9 @@ export async function walk(browser, base) {
     await page.getByText('Connect your Zoom account').waitFor();
     await page.getByText('No upcoming classes').waitFor();
     // Gone as soon as anything loads the page anew; looked for at the end.
-    await page.evaluate(() => { globalThis.neverReloaded = true; });
+    await page.evaluate(() => {
+      globalThis.neverReloaded = true;
+    });
   });
 
   test('scheduling without Zoom shows an error with its code and keeps the form', async () => {
@@ -68,7 +71,10 @@ export async function walk(browser, base) {
     await page.getByRole('link', { name: 'Schedule a class' }).click();
     await page.getByRole('button', { name: 'Schedule class' }).click();
     await page.getByText('Enter a title.').waitFor();
-    await eventually(() => page.evaluate(() => document.activeElement?.getAttribute('role') === 'combobox'), 'the first wrong field has the focus');
+    await eventually(
+      () => page.evaluate(() => document.activeElement?.getAttribute('role') === 'combobox'),
+      'the first wrong field has the focus',
+    );
     equal(await page.getByRole('combobox', { name: 'Course' }).getAttribute('aria-invalid'), 'true');
   });
 
@@ -112,7 +118,13 @@ export async function walk(browser, base) {
     await field('Time').fill('20:00');
     await page.getByRole('combobox', { name: 'Time zone' }).click();
     await page.keyboard.type('kolkata');
-    if (!await page.getByRole('option', { name: /Kolkata|Calcutta/ }).isVisible().catch(() => false)) await page.getByRole('combobox', { name: 'Time zone' }).fill('calcutta');
+    if (
+      !(await page
+        .getByRole('option', { name: /Kolkata|Calcutta/ })
+        .isVisible()
+        .catch(() => false))
+    )
+      await page.getByRole('combobox', { name: 'Time zone' }).fill('calcutta');
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Schedule class' }).click();
     await note(page, 'is scheduled');
@@ -135,9 +147,18 @@ export async function walk(browser, base) {
     const set = (settings) => stack.put('/v1/directory/settings', { plans: { pro: {} }, ...settings }, service);
     await set({ overlap: 'refuse' });
     const { starts_at: startsAt } = await find(TITLES.guests);
-    const other = await stack.post('/v1/sessions', {
-      title: 'First aid', audience_type: 'standalone', starts_at: startsAt, duration_minutes: 60, timezone: 'UTC', allow_overlap: true,
-    }, await trainer());
+    const other = await stack.post(
+      '/v1/sessions',
+      {
+        title: 'First aid',
+        audience_type: 'standalone',
+        starts_at: startsAt,
+        duration_minutes: 60,
+        timezone: 'UTC',
+        allow_overlap: true,
+      },
+      await trainer(),
+    );
     await page.getByRole('link', { name: 'Schedule a class' }).click();
     await page.getByRole('radio', { name: /Anyone with the link/ }).check();
     await field('Title').fill('Second aid');
@@ -153,7 +174,8 @@ export async function walk(browser, base) {
     await conflict.getByRole('button', { name: 'Schedule anyway' }).click();
     await note(page, 'overlaps with another class');
     await card(page, 'Second aid').getByText('Overlaps').waitFor();
-    for (const { id } of [other, await find('Second aid')]) await stack.post(`/v1/sessions/${id}/cancel`, {}, await trainer());
+    for (const { id } of [other, await find('Second aid')])
+      await stack.post(`/v1/sessions/${id}/cancel`, {}, await trainer());
     await set({});
   });
 
@@ -168,9 +190,19 @@ export async function walk(browser, base) {
     await page.getByRole('heading', { name: 'Edit class' }).waitFor();
     await field('Title').fill('Geometry workshop, part one');
     const now = await stack.get(`/v1/sessions/${(await find(TITLES.guests)).id}`, await trainer());
-    await stack.put(`/v1/sessions/${now.id}`, {
-      title: now.title, description: 'From elsewhere.', audience_type: 'invitees', invitees: now.invitees, starts_at: now.starts_at, timezone: now.timezone, duration_minutes: 60,
-    }, await trainer());
+    await stack.put(
+      `/v1/sessions/${now.id}`,
+      {
+        title: now.title,
+        description: 'From elsewhere.',
+        audience_type: 'invitees',
+        invitees: now.invitees,
+        starts_at: now.starts_at,
+        timezone: now.timezone,
+        duration_minutes: 60,
+      },
+      await trainer(),
+    );
     await page.getByRole('button', { name: 'Save changes' }).click();
     await page.getByText('Changed since you opened it').waitFor();
     equal(await field('Title').inputValue(), 'Geometry workshop, part one');
@@ -227,7 +259,9 @@ export async function walk(browser, base) {
 
   test('a student sees the classes of the course with a join window that is not open yet', async () => {
     await as(page, 'Sam');
-    await card(page, TITLES.course).getByText(/opens in/).waitFor();
+    await card(page, TITLES.course)
+      .getByText(/opens in/)
+      .waitFor();
     holds(await card(page, TITLES.course).getByRole('button', { name: 'Join' }).isDisabled(), 'Join is disabled');
     equal(await card(page, TITLES.guests).count(), 0, 'the guests’ class in the student’s list');
     await page.getByText('Classes may be recorded.').waitFor();
@@ -299,7 +333,12 @@ export async function walk(browser, base) {
   test('the room has four languages, one right to left, and full screen', async () => {
     const sam = world.rooms.sam;
     const language = sam.locator('.language select');
-    for (const [code, direction, word] of [['ar', 'rtl', 'الاستطلاعات'], ['hi', 'ltr', 'मतदान'], ['es', 'ltr', 'Encuestas'], ['en', 'ltr', 'Polls']]) {
+    for (const [code, direction, word] of [
+      ['ar', 'rtl', 'الاستطلاعات'],
+      ['hi', 'ltr', 'मतदान'],
+      ['es', 'ltr', 'Encuestas'],
+      ['en', 'ltr', 'Polls'],
+    ]) {
       await language.selectOption(code);
       await sam.locator('#polls-heading', { hasText: word }).waitFor();
       equal(await sam.evaluate(() => document.documentElement.dir), direction, code);
@@ -358,10 +397,23 @@ export async function walk(browser, base) {
       await row('Student 3').getByText('Assigned by hand').waitFor();
       await page.getByText('Changes (2)').click();
       await page.getByText('Took part by telephone.').waitFor();
-      const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+      const [file] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('button', { name: 'CSV' }).click(),
+      ]);
       const text = await new Promise((resolve, reject) => {
         let read = '';
-        file.createReadStream().then((stream) => stream.setEncoding('utf8').on('data', (part) => { read += part; }).on('end', () => resolve(read)).on('error', reject), reject);
+        file.createReadStream().then(
+          (stream) =>
+            stream
+              .setEncoding('utf8')
+              .on('data', (part) => {
+                read += part;
+              })
+              .on('end', () => resolve(read))
+              .on('error', reject),
+          reject,
+        );
       });
       holds(text.startsWith('\uFEFFattendee_id,user_id,name'), 'the CSV begins with a byte order mark and its head');
       holds(text.includes('student-2'), 'the CSV has a row for each person');
@@ -381,13 +433,22 @@ export async function walk(browser, base) {
       const watch = page.getByRole('link', { name: 'Watch recording' }).first();
       holds(/^https:\/\//.test(await watch.getAttribute('href')), 'it leads to Zoom');
       await page.getByRole('button', { name: 'Show', exact: true }).first().click();
-      holds(!(await page.locator('.passcode code').first().textContent()).includes('•'), 'the passcode is shown when asked for');
+      holds(
+        !(await page.locator('.passcode code').first().textContent()).includes('•'),
+        'the passcode is shown when asked for',
+      );
     });
 
     test('the timeline shows join attempts and Zoom events', async () => {
       await as(page, 'Tara');
       await page.getByRole('link', { name: 'Timeline' }).click();
-      for (const words of ['Tara Trainer clicked start', 'Sam Student clicked join', 'Meeting started', 'Meeting ended', 'Recording ready']) {
+      for (const words of [
+        'Tara Trainer clicked start',
+        'Sam Student clicked join',
+        'Meeting started',
+        'Meeting ended',
+        'Recording ready',
+      ]) {
         await page.locator('.timeline', { hasText: words }).waitFor();
       }
     });
@@ -410,7 +471,11 @@ export async function walk(browser, base) {
       const listed = await stack.get('/local/dead-letters');
       const dead = listed.items[0].queue;
       const queueUrl = (await stack.get('/local/config')).environment.OUTBOX_DLQ_URL;
-      await stack.post('/local/aws/', { QueueUrl: queueUrl, MessageBody: '{"v":0}' }, { 'x-amz-target': 'AmazonSQS.SendMessage', 'content-type': 'application/x-amz-json-1.0' });
+      await stack.post(
+        '/local/aws/',
+        { QueueUrl: queueUrl, MessageBody: '{"v":0}' },
+        { 'x-amz-target': 'AmazonSQS.SendMessage', 'content-type': 'application/x-amz-json-1.0' },
+      );
       await scene(page, 'Dead letters');
       const queue = page.getByRole('region', { name: queueUrl.split('/').pop() });
       await queue.getByRole('button', { name: 'Redrive 1' }).click();
@@ -461,7 +526,10 @@ export async function walk(browser, base) {
       const more = card(page, TITLES.guests).getByRole('button', { name: /^More for/ });
       await more.focus();
       await page.keyboard.press('Enter');
-      await eventually(() => page.evaluate(() => document.activeElement.getAttribute('role') === 'menuitem'), 'the menu takes the focus');
+      await eventually(
+        () => page.evaluate(() => document.activeElement.getAttribute('role') === 'menuitem'),
+        'the menu takes the focus',
+      );
       await page.keyboard.press('Escape');
       equal(await more.evaluate((button) => button === document.activeElement), true, 'the focus is back');
     });

@@ -1,5 +1,5 @@
 /** Repeats a call that is safe to repeat. */
-import { NetworkError, ProblemError } from "../src/index.js";
+import { NetworkError, ProblemError } from '../src/index.js';
 
 /** The first attempt and four more, within about fifteen seconds unless the API asks for more time. */
 const ATTEMPTS = 5;
@@ -22,8 +22,8 @@ export async function repeated<T>(call: () => Promise<T>): Promise<T> {
 
 /** The seconds to wait before the next attempt. Up to twice the time, so that many callers do not return at once. */
 function pause(error: unknown, attempt: number): number | undefined {
-  const isRepeatable = error instanceof NetworkError
-    || (error instanceof ProblemError && (error.status === 429 || error.status >= 500));
+  const isRepeatable =
+    error instanceof NetworkError || (error instanceof ProblemError && (error.status === 429 || error.status >= 500));
   if (!isRepeatable) return undefined;
   const asked = error instanceof ProblemError ? error.retryAfter : undefined;
   const seconds = asked ?? FIRST_PAUSE_SECONDS * 2 ** (attempt - 1);

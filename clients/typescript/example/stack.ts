@@ -1,16 +1,16 @@
 /** Shared by the examples: the routes that only the local stack has, tokens of its issuer, and a line of output. */
-import { liveClasses } from "../src/index.js";
+import { liveClasses } from '../src/index.js';
 
 declare const process: { argv: string[]; exitCode: number };
 declare const console: { log(text: string): void; error(text: unknown): void };
 
 /** The addresses of the local stack and of the API, if they differ: `node build/example/class.js <stack> <api>`. */
-export const base = process.argv[2] ?? "http://localhost:4000";
+export const base = process.argv[2] ?? 'http://localhost:4000';
 const api = process.argv[3] ?? base;
 
 /** Calls a route that only the local stack has. */
 export async function local(path: string, body?: object): Promise<any> {
-  const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body ?? {}) };
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body ?? {}) };
   const response = await fetch(base + path, init);
   if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
   const text = await response.text();
@@ -24,7 +24,7 @@ export async function look(path: string): Promise<any> {
 
 /** A client for one caller, with a token of the stack's own issuer. */
 export function as(caller: { sub: string; role: string; email?: string; name?: string }) {
-  return liveClasses({ baseUrl: api, token: async () => (await local("/local/tokens", caller)).token });
+  return liveClasses({ baseUrl: api, token: async () => (await local('/local/tokens', caller)).token });
 }
 
 export function print(label: string, detail: unknown) {

@@ -2,15 +2,15 @@
  * A client of the HTTP API for pages and back ends. Paths, bodies and responses are typed from `openapi.yaml`. This module
  * adds the caller's token to each request and turns errors into one kind of exception.
  */
-import createClient, { type Client } from "openapi-fetch";
-import type { components, paths } from "./schema.js";
+import createClient, { type Client } from 'openapi-fetch';
+import type { components, paths } from './schema.js';
 
-export type { components, operations, paths } from "./schema.js";
+export type { components, operations, paths } from './schema.js';
 /** The API's schemas: `Schemas["OwnerSession"]`, `Schemas["JoinPayload"]`, … */
-export type Schemas = components["schemas"];
-export type Problem = Schemas["Problem"];
+export type Schemas = components['schemas'];
+export type Problem = Schemas['Problem'];
 /** A caller's calls. Responses are typed as JSON. Use `parseAs: "text"` for CSV and calendar files. */
-export type LiveClasses = Client<paths, "application/json">;
+export type LiveClasses = Client<paths, 'application/json'>;
 
 export interface Options {
   /** The address of the API, which is the stack's output `ApiUrl`. */
@@ -29,10 +29,10 @@ export interface Options {
  * const { items } = await answer(api.GET("/v1/me/sessions"));
  */
 export function liveClasses({ baseUrl, token, fetch }: Options): LiveClasses {
-  const api = createClient<paths, "application/json">(fetch ? { baseUrl, fetch } : { baseUrl });
+  const api = createClient<paths, 'application/json'>(fetch ? { baseUrl, fetch } : { baseUrl });
   api.use({
     async onRequest({ request }) {
-      if (token) request.headers.set("authorization", `Bearer ${await token()}`);
+      if (token) request.headers.set('authorization', `Bearer ${await token()}`);
       return request;
     },
   });
@@ -41,12 +41,12 @@ export function liveClasses({ baseUrl, token, fetch }: Options): LiveClasses {
 
 /** A response other than a success. Show its `message`, and decide by its `code`. */
 export class ProblemError extends Error {
-  override readonly name = "ProblemError";
+  override readonly name = 'ProblemError';
   /**
    * A stable code of the API. `gateway`: the response did not come from the API, as when it throttles. `not_modified`: the
    * request had `If-None-Match`, and {@link answer} was not told what to return then.
    */
-  readonly code: Problem["code"] | "gateway" | "not_modified";
+  readonly code: Problem['code'] | 'gateway' | 'not_modified';
   readonly status: number;
   /** The seconds after which to try again, if the API sent them. */
   readonly retryAfter: number | undefined;
@@ -56,9 +56,9 @@ export class ProblemError extends Error {
     const problem = isProblem(body) ? body : undefined;
     super(problem?.detail ?? `The API answered ${response.status}.`);
     this.problem = problem;
-    this.code = problem?.code ?? (response.status === 304 ? "not_modified" : "gateway");
+    this.code = problem?.code ?? (response.status === 304 ? 'not_modified' : 'gateway');
     this.status = response.status;
-    const seconds = Number(response.headers.get("retry-after"));
+    const seconds = Number(response.headers.get('retry-after'));
     this.retryAfter = seconds > 0 ? seconds : undefined;
   }
 
@@ -70,15 +70,15 @@ export class ProblemError extends Error {
 
 /** There was no response, as without a connection. Try again: every call with an `Idempotency-Key` or by reference is safe. */
 export class NetworkError extends Error {
-  override readonly name = "NetworkError";
+  override readonly name = 'NetworkError';
 
   constructor(cause: unknown) {
-    super("The API did not answer.", { cause });
+    super('The API did not answer.', { cause });
   }
 }
 
 function isProblem(body: unknown): body is Problem {
-  return typeof body === "object" && body !== null && "code" in body && "detail" in body;
+  return typeof body === 'object' && body !== null && 'code' in body && 'detail' in body;
 }
 
 /** The result of a call of `openapi-fetch`. */
@@ -108,7 +108,7 @@ export async function answer<T, U>(call: Promise<Outcome<T>>, options?: { unchan
 }
 
 function isAbort(cause: unknown): boolean {
-  return cause instanceof Error && (cause.name === "AbortError" || cause.name === "TimeoutError");
+  return cause instanceof Error && (cause.name === 'AbortError' || cause.name === 'TimeoutError');
 }
 
 /**

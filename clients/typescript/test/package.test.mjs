@@ -7,7 +7,12 @@ import * as imported from '@live-classes/client';
 
 const required = createRequire(import.meta.url)('@live-classes/client');
 const problem = {
-  type: 'about:blank', title: 'Too many requests', status: 429, detail: 'Try again later.', code: 'rate_limited', request_id: 'r1',
+  type: 'about:blank',
+  title: 'Too many requests',
+  status: 429,
+  detail: 'Try again later.',
+  code: 'rate_limited',
+  request_id: 'r1',
 };
 
 let server;
@@ -18,21 +23,29 @@ before(async () => {
     assert.equal(request.headers.authorization, 'Bearer secret');
     if (request.url.startsWith('/v1/me/notifications')) request.socket.destroy();
     else if (request.url.startsWith('/v1/sessions/ses_limited')) {
-      response.writeHead(429, { 'content-type': 'application/problem+json', 'retry-after': '7' }).end(JSON.stringify(problem));
+      response
+        .writeHead(429, { 'content-type': 'application/problem+json', 'retry-after': '7' })
+        .end(JSON.stringify(problem));
     } else if (request.headers['if-none-match'] === '"1"') response.writeHead(304, { etag: '"1"' }).end();
     else response.writeHead(200, { 'content-type': 'application/json', etag: '"1"' }).end('{"items":[]}');
   });
-  await new Promise((listening) => { server.listen(0, '127.0.0.1', listening); });
+  await new Promise((listening) => {
+    server.listen(0, '127.0.0.1', listening);
+  });
   baseUrl = `http://127.0.0.1:${server.address().port}`;
 });
 after(() => server.close());
 
-for (const [format, client] of [['ES module', imported], ['CommonJS', required]]) {
+for (const [format, client] of [
+  ['ES module', imported],
+  ['CommonJS', required],
+]) {
   const { answer, liveClasses, NetworkError, ProblemError } = client;
   const api = () => liveClasses({ baseUrl, token: () => 'secret' });
-  const polls = (id, etag) => api().GET('/v1/sessions/{id}/polls', {
-    params: { path: { id }, header: etag ? { 'If-None-Match': etag } : {} },
-  });
+  const polls = (id, etag) =>
+    api().GET('/v1/sessions/{id}/polls', {
+      params: { path: { id }, header: etag ? { 'If-None-Match': etag } : {} },
+    });
 
   test(`${format}: a success is its body`, async () => {
     assert.deepEqual(await answer(polls('ses_1')), { items: [] });

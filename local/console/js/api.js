@@ -44,7 +44,7 @@ export async function token(key) {
 /** Returns a CSV with all its pages. The `Link` header of a page has the query of the next one. */
 export async function csv(as, path, query = '?format=csv') {
   const pages = [];
-  for (let next = query; next;) {
+  for (let next = query; next; ) {
     const { data, headers } = await call({ as, path: path + next, text: true });
     pages.push(data ?? '');
     next = headers.get('link')?.match(/^<([^>]+)>; rel="next"$/)?.[1];
@@ -56,21 +56,39 @@ export async function csv(as, path, query = '?format=csv') {
  * Makes one call. `raw` is a body that is sent as it is, with the content type of `headers`. `as` selects the person for the token. Without it, the call goes to the local stack itself. Returns
  * `{status, data, headers}` or throws a `Problem`. `background` marks calls that no click caused.
  */
-export async function call({ as, method = 'GET', path, body, raw: rawBody, headers = {}, text = false, background = false }) {
+export async function call({
+  as,
+  method = 'GET',
+  path,
+  body,
+  raw: rawBody,
+  headers = {},
+  text = false,
+  background = false,
+}) {
   const sent = { ...headers };
   if (body !== undefined) sent['content-type'] = 'application/json';
   const entry = {
-    n: ++count, as, method, path, body: body ?? rawBody, headers: sent, background, at: Date.now(), status: null,
+    n: ++count,
+    as,
+    method,
+    path,
+    body: body ?? rawBody,
+    headers: sent,
+    background,
+    at: Date.now(),
+    status: null,
   };
   const note = (more) => {
     Object.assign(entry, more);
     calls.set((all) => [entry, ...all.filter((other) => other.n !== entry.n)].slice(0, KEPT));
   };
-  const send = async () => fetch(path, {
-    method,
-    headers: as ? { ...sent, authorization: `Bearer ${await token(as)}` } : sent,
-    body: body === undefined ? rawBody : JSON.stringify(body),
-  });
+  const send = async () =>
+    fetch(path, {
+      method,
+      headers: as ? { ...sent, authorization: `Bearer ${await token(as)}` } : sent,
+      body: body === undefined ? rawBody : JSON.stringify(body),
+    });
   const begun = performance.now();
   let answer;
   let raw;
@@ -85,15 +103,26 @@ export async function call({ as, method = 'GET', path, body, raw: rawBody, heade
   } catch (failure) {
     // The functions may trust another issuer, whose tokens the stack cannot sign.
     const problem = failure instanceof Problem ? failure : null;
-    note({ status: problem?.status ?? 0, took: performance.now() - begun, answer: problem && { error: problem.message } });
+    note({
+      status: problem?.status ?? 0,
+      took: performance.now() - begun,
+      answer: problem && { error: problem.message },
+    });
     if (problem) throw problem;
     throw new Problem({
-      status: 0, code: 'no_answer', title: 'No response', detail: 'The local stack does not respond. Is `cargo local` still running?',
+      status: 0,
+      code: 'no_answer',
+      title: 'No response',
+      detail: 'The local stack does not respond. Is `cargo local` still running?',
     });
   }
   let data = raw;
   if (!text && raw) {
-    try { data = JSON.parse(raw); } catch { /* Not JSON: shown as text. */ }
+    try {
+      data = JSON.parse(raw);
+    } catch {
+      /* Not JSON: shown as text. */
+    }
   }
   note({ status: answer.status, took: performance.now() - begun, answer: data || null });
   if (answer.status >= 400) {
@@ -148,7 +177,8 @@ export function curl(entry, secret) {
   const quoted = (value) => `'${String(value).replaceAll("'", "'\\''")}'`;
   const parts = ['curl -i', quoted(location.origin + entry.path)];
   if (entry.method !== 'GET') parts.splice(1, 0, `-X ${entry.method}`);
-  if (entry.as) parts.push(secret ? `-H ${quoted(`authorization: Bearer ${secret}`)}` : '-H "authorization: Bearer $TOKEN"');
+  if (entry.as)
+    parts.push(secret ? `-H ${quoted(`authorization: Bearer ${secret}`)}` : '-H "authorization: Bearer $TOKEN"');
   for (const [name, value] of Object.entries(entry.headers)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
   if (entry.body !== undefined) parts.push(`-d ${quoted(JSON.stringify(entry.body))}`);
   return parts.join(' \\\n  ');

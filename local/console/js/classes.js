@@ -9,12 +9,17 @@ const opensAt = (session) => new Date(session.join.opens_at).getTime();
 const closesAt = (session) => new Date(session.join.closes_at).getTime();
 
 /** Returns whether the trainer may start the class, by the join window of the owner. */
-export const canStart = (session, now) => session.status !== 'cancelled' && session.join.state !== 'no_meeting_yet'
-  && now >= opensAt(session) && now < closesAt(session);
+export const canStart = (session, now) =>
+  session.status !== 'cancelled' &&
+  session.join.state !== 'no_meeting_yet' &&
+  now >= opensAt(session) &&
+  now < closesAt(session);
 
 /** Returns whether the class is over, by its status or by the clock. */
-export const isPast = (session, now) => session.status === 'cancelled' || session.status === 'ended'
-  || (session.status === 'scheduled' && now >= closesAt(session));
+export const isPast = (session, now) =>
+  session.status === 'cancelled' ||
+  session.status === 'ended' ||
+  (session.status === 'scheduled' && now >= closesAt(session));
 
 export function audience(session) {
   if (session.audience_type === 'course') return session.course_title || 'A course';

@@ -14,17 +14,28 @@ export const drawer = store(false);
 export function CostLine() {
   const cost = useStore(lastCost);
   return html`<div class="cost-line"><button type="button" onClick=${() => drawer.set(true)}>
-    ${cost ? html`<strong>${cost.label}</strong>${cost.calls ? html`<span>${cost.calls} ${cost.calls === 1 ? 'call' : 'calls'}</span><span>${units(cost.reads)} read · ${units(cost.writes)} write units</span><span>${money(cost.dollars)}</span>` : html`<span>called no service</span>`}`
-      : html`<span>The cost of the last click appears here</span>`}</button></div>`;
+    ${
+      cost
+        ? html`<strong>${cost.label}</strong>${cost.calls ? html`<span>${cost.calls} ${cost.calls === 1 ? 'call' : 'calls'}</span><span>${units(cost.reads)} read · ${units(cost.writes)} write units</span><span>${money(cost.dollars)}</span>` : html`<span>called no service</span>`}`
+        : html`<span>The cost of the last click appears here</span>`
+    }</button></div>`;
 }
 
 function Cost() {
   const cost = useStore(lastCost);
   if (!cost) return html`<p class="fine">No cost yet. Change something first.</p>`;
   return html`<p class="cost-sum"><strong>${cost.label}</strong> <span>${cost.calls} calls</span> <span>${units(cost.reads)} read units</span> <span>${units(cost.writes)} write units</span> <span>${money(cost.dollars)}</span></p>
-    ${cost.functions.map((each) => html`<table class="cost-table" key=${each.name}><caption><code>${each.name}</code> ${each.invocations > 1 ? `× ${each.invocations}` : ''}<span class="fine">${money(each.dollars)}</span></caption>
-      <tbody>${each.calls.map((of) => html`<tr key=${of.service + of.operation}><td>${of.service} <strong>${of.operation}</strong></td><td class="num">${of.times}</td>
-        <td class="num">${of.reads ? `${units(of.reads)} r` : ''} ${of.writes ? `${units(of.writes)} w` : ''}</td></tr>`)}</tbody></table>`)}
+    ${cost.functions.map(
+      (
+        each,
+      ) => html`<table class="cost-table" key=${each.name}><caption><code>${each.name}</code> ${each.invocations > 1 ? `× ${each.invocations}` : ''}<span class="fine">${money(each.dollars)}</span></caption>
+      <tbody>${each.calls.map(
+        (
+          of,
+        ) => html`<tr key=${of.service + of.operation}><td>${of.service} <strong>${of.operation}</strong></td><td class="num">${of.times}</td>
+        <td class="num">${of.reads ? `${units(of.reads)} r` : ''} ${of.writes ? `${units(of.writes)} w` : ''}</td></tr>`,
+      )}</tbody></table>`,
+    )}
     <p class="fine">Includes events, webhooks and mails that followed. AWS list prices. Zoom calls are free but limited.</p>`;
 }
 
@@ -34,10 +45,13 @@ function Call({ of }) {
   const who = of.as ? people[of.as].name : 'stack';
   return html`<li class="call"><button type="button" class="call-line" aria-expanded=${open ? 'true' : 'false'} onClick=${() => setOpen(!open)}>
       <${Badge} tone=${tone}>${of.status ?? '…'}<//><span class="method">${of.method}</span><span class="path">${of.path}</span><span class="fine">${who} · ${Math.round(of.took || 0)} ms</span></button>
-    ${open && html`<div class="call-body"><div class="call-part"><span>As curl</span><${Button} kind="quiet" small icon="copy" onClick=${async () => copy(curl(of, of.as && await token(of.as)), 'Command')}>Copy with token<//></div>
+    ${
+      open &&
+      html`<div class="call-body"><div class="call-part"><span>As curl</span><${Button} kind="quiet" small icon="copy" onClick=${async () => copy(curl(of, of.as && (await token(of.as))), 'Command')}>Copy with token<//></div>
       <pre tabindex="0" aria-label="As curl">${curl(of)}</pre>
       ${of.body !== undefined && html`<div class="call-part"><span>Request body</span></div><pre tabindex="0" aria-label="Request body">${JSON.stringify(of.body, null, 2)}</pre>`}
-      ${of.answer && html`<div class="call-part"><span>Response</span></div><pre tabindex="0" aria-label="Response">${typeof of.answer === 'string' ? of.answer : JSON.stringify(of.answer, null, 2)}</pre>`}</div>`}</li>`;
+      ${of.answer && html`<div class="call-part"><span>Response</span></div><pre tabindex="0" aria-label="Response">${typeof of.answer === 'string' ? of.answer : JSON.stringify(of.answer, null, 2)}</pre>`}</div>`
+    }</li>`;
 }
 
 export function Drawer() {

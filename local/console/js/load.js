@@ -37,11 +37,15 @@ export function useLoad(key, read, { every = EVERY_MS } = {}) {
 
   useEffect(() => {
     reload();
-    return () => { turn.current += 1; };
+    return () => {
+      turn.current += 1;
+    };
   }, [reload, version]);
   useEffect(() => {
     if (!every) return undefined;
-    const timer = setInterval(() => { if (!document.hidden) reload(); }, every);
+    const timer = setInterval(() => {
+      if (!document.hidden) reload();
+    }, every);
     return () => clearInterval(timer);
   }, [reload, every]);
 

@@ -42,26 +42,44 @@ function Console() {
   const open = useStore(drawer);
   useEffect(() => {
     readClock().catch(() => {});
-    const timer = setInterval(() => { if (!document.hidden) readClock().catch(() => {}); }, CLOCK_EVERY_MS);
+    const timer = setInterval(() => {
+      if (!document.hidden) readClock().catch(() => {});
+    }, CLOCK_EVERY_MS);
     // Reload when the user returns from the room or another tab.
-    const back = () => { if (!document.hidden && working.get() === 0) changed(); };
+    const back = () => {
+      if (!document.hidden && working.get() === 0) changed();
+    };
     document.addEventListener('visibilitychange', back);
     const rooms = new BroadcastChannel('live-classes');
     rooms.onmessage = () => changed();
-    return () => { clearInterval(timer); document.removeEventListener('visibilitychange', back); rooms.close(); };
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', back);
+      rooms.close();
+    };
   }, []);
   useEffect(() => {
-    const who = at.view === 'all' ? 'Side by side' : at.view === 'scenes' ? 'Behind the scenes' : PERSONAS[at.view].name;
+    const who =
+      at.view === 'all' ? 'Side by side' : at.view === 'scenes' ? 'Behind the scenes' : PERSONAS[at.view].name;
     if (PEOPLE[at.view]?.claims) localStorage.setItem('last', at.view);
     document.title = `${who} · Live Classes`;
   }, [at.view]);
   const shown = at.view === 'all' ? Object.keys(PEOPLE) : [at.view];
-  return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>Skip to content</a>
+  return html`<a class="skip" href="#main" onClick=${(event) => {
+    event.preventDefault();
+    document.getElementById('main').focus();
+  }}>Skip to content</a>
     <${Bar} view=${at.view} />
     <div class=${`stage${open ? ' with-drawer' : ''}`}><main id="main" tabindex="-1" class=${at.view === 'all' ? 'side-by-side' : 'alone'}>
       <h1 class="hidden">Live Classes</h1>
-      ${at.view === 'scenes' ? html`<${Scenes} place=${at.places.scenes} />`
-        : shown.map((as) => html`<${Pane} key=${as} as=${as} place=${at.places[as]}><${Page} key=${at.places[as].replace(/^(classes\/[^/]+)\/(?!edit).*$/, '$1')} as=${as} place=${at.places[as]} /><//>`)}
+      ${
+        at.view === 'scenes'
+          ? html`<${Scenes} place=${at.places.scenes} />`
+          : shown.map(
+              (as) =>
+                html`<${Pane} key=${as} as=${as} place=${at.places[as]}><${Page} key=${at.places[as].replace(/^(classes\/[^/]+)\/(?!edit).*$/, '$1')} as=${as} place=${at.places[as]} /><//>`,
+            )
+      }
     </main>${open && html`<${Drawer} />`}</div>
     <${CostLine} /><${Notes} /><${Question} />`;
 }

@@ -19,7 +19,9 @@ export function dismiss(n) {
 
 /** Removes error messages when the user continues. */
 export function goOn() {
-  notes.set((all) => (all.some((note) => note.kind === 'problem') ? all.filter((note) => note.kind !== 'problem') : all));
+  notes.set((all) =>
+    all.some((note) => note.kind === 'problem') ? all.filter((note) => note.kind !== 'problem') : all,
+  );
 }
 
 export function say(text) {

@@ -32,7 +32,11 @@ export const PLATFORM = {
   about: 'Bookings, payments and imports',
   claims: { sub: 'platform', role: 'service', name: 'The platform' },
 };
-export const OPERATIONS = { key: 'operations', name: 'Operations', claims: { sub: 'operations', role: 'admin', name: 'Operations' } };
+export const OPERATIONS = {
+  key: 'operations',
+  name: 'Operations',
+  claims: { sub: 'operations', role: 'admin', name: 'Operations' },
+};
 
 /** Everybody with pages of their own, by key. */
 export const PERSONAS = { ...PEOPLE, platform: PLATFORM };

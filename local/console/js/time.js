@@ -39,32 +39,55 @@ function format(zone, options) {
   return formats.get(key);
 }
 
-export const day = (at, zone) => format(zone, { weekday: 'short', day: 'numeric', month: 'short' }).format(new Date(at));
-export const longDay = (at, zone) => format(zone, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }).format(new Date(at));
+export const day = (at, zone) =>
+  format(zone, { weekday: 'short', day: 'numeric', month: 'short' }).format(new Date(at));
+export const longDay = (at, zone) =>
+  format(zone, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }).format(new Date(at));
 export const hour = (at, zone) => format(zone, { hour: '2-digit', minute: '2-digit' }).format(new Date(at));
 export const dayOfMonth = (at, zone) => format(zone, { day: 'numeric' }).format(new Date(at));
 export const month = (at, zone) => format(zone, { month: 'short' }).format(new Date(at));
-export const stamp = (at, zone) => format(zone, {
-  day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit',
-}).format(new Date(at));
+export const stamp = (at, zone) =>
+  format(zone, {
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+  }).format(new Date(at));
 
 export function zoneName(at, zone) {
-  const part = format(zone, { timeZoneName: 'short' }).formatToParts(new Date(at)).find((each) => each.type === 'timeZoneName');
+  const part = format(zone, { timeZoneName: 'short' })
+    .formatToParts(new Date(at))
+    .find((each) => each.type === 'timeZoneName');
   return part ? part.value : zone;
 }
 
 /** Returns the local date and time in a zone, for the inputs of a form. */
 export function wall(at, zone) {
-  const parts = Object.fromEntries(format(zone, {
-    year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
-  }).formatToParts(new Date(at)).map((part) => [part.type, part.value]));
+  const parts = Object.fromEntries(
+    format(zone, {
+      year: 'numeric',
+      month: '2-digit',
+      day: '2-digit',
+      hour: '2-digit',
+      minute: '2-digit',
+      hourCycle: 'h23',
+    })
+      .formatToParts(new Date(at))
+      .map((part) => [part.type, part.value]),
+  );
   return { date: `${parts.year}-${parts.month}-${parts.day}`, time: `${parts.hour}:${parts.minute}` };
 }
 
 /** "2 d 3 h", "4 min 05 s": a duration with useful precision. */
 export function span(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
-  const [d, h, m, s] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
+  const [d, h, m, s] = [
+    Math.floor(seconds / 86400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+    seconds % 60,
+  ];
   if (d) return h ? `${d} d ${h} h` : `${d} d`;
   if (h) return m ? `${h} h ${m} min` : `${h} h`;
   if (m >= 10) return `${m} min`;

@@ -6,9 +6,17 @@ import { equal } from './runner.js';
 export async function violations(page) {
   const found = await page.evaluate(async () => {
     const { violations: all } = await globalThis.axe.run(document, {
-      iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'],
+      iframes: false,
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+      resultTypes: ['violations'],
     });
-    return all.map((each) => ({ id: each.id, help: each.help, nodes: each.nodes.map((node) => `${node.target.join(' ')} ${(node.any[0] || node.all[0] || node.none[0])?.message || ''}`) }));
+    return all.map((each) => ({
+      id: each.id,
+      help: each.help,
+      nodes: each.nodes.map(
+        (node) => `${node.target.join(' ')} ${(node.any[0] || node.all[0] || node.none[0])?.message || ''}`,
+      ),
+    }));
   });
   return found.map((each) => `${each.id}: ${each.help}\n      ${each.nodes.slice(0, 4).join('\n      ')}`);
 }
@@ -20,12 +28,21 @@ const LOOKS = [
 ];
 
 /** Whether the page is wider than the window, so that a phone would have to be pushed about. */
-const overflows = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+const overflows = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 /** What was taken, as a page to look through. */
 export function gallery(world) {
-  const row = (name) => `| ${name} | ${LOOKS.map(([look]) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`).join(' | ')} |`;
-  const head = ['# The console, view by view', '', 'Made by `npm run screenshots` in `tests/console`.', '', `| | ${LOOKS.map(([look]) => look).join(' | ')} |`, `| --- |${' --- |'.repeat(LOOKS.length)}`];
+  const row = (name) =>
+    `| ${name} | ${LOOKS.map(([look]) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`).join(' | ')} |`;
+  const head = [
+    '# The console, view by view',
+    '',
+    'Made by `npm run screenshots` in `tests/console`.',
+    '',
+    `| | ${LOOKS.map(([look]) => look).join(' | ')} |`,
+    `| --- |${' --- |'.repeat(LOOKS.length)}`,
+  ];
   writeFileSync(new URL('README.md', world.screenshots), `${[...head, ...world.shot.sort().map(row)].join('\n')}\n`);
 }
 
@@ -45,7 +62,7 @@ async function shoot(page, file) {
  */
 export async function inspect(world, page, name) {
   const found = [];
-  if (world.screenshots) world.shot = [...new Set([...world.shot || [], name])];
+  if (world.screenshots) world.shot = [...new Set([...(world.shot || []), name])];
   for (const [look, viewport, colorScheme] of LOOKS) {
     await page.setViewportSize(viewport);
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });

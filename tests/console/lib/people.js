@@ -2,7 +2,10 @@
 
 /** Acts as somebody, or looks behind the scenes. */
 export async function as(page, name) {
-  await page.getByRole('group', { name: 'Act as' }).getByRole('button', { name: new RegExp(`^${name}`) }).click();
+  await page
+    .getByRole('group', { name: 'Act as' })
+    .getByRole('button', { name: new RegExp(`^${name}`) })
+    .click();
 }
 
 export async function scene(page, name) {
@@ -18,7 +21,13 @@ export async function consent(page, { decision = 'Allow', without = [], account 
   if (account) await zoom.getByLabel(account).check();
   for (const scope of without) await zoom.getByLabel(scope, { exact: true }).uncheck();
   // The window closes while the click is still being looked at.
-  await Promise.all([zoom.waitForEvent('close'), zoom.getByRole('button', { name: decision }).click().catch(() => {})]);
+  await Promise.all([
+    zoom.waitForEvent('close'),
+    zoom
+      .getByRole('button', { name: decision })
+      .click()
+      .catch(() => {}),
+  ]);
 }
 
 /** Opens the room from a class's button, in the window that it gets. */
@@ -29,7 +38,8 @@ export async function room(page, link) {
 }
 
 /** The list's item of a class. */
-export const card = (page, title) => page.locator('.class', { has: page.getByRole('link', { name: title, exact: true }) });
+export const card = (page, title) =>
+  page.locator('.class', { has: page.getByRole('link', { name: title, exact: true }) });
 
 export async function note(page, text) {
   await page.locator('.toast', { hasText: text }).first().waitFor();

@@ -45,7 +45,12 @@ export async function run(after) {
     } catch (error) {
       failed.push(name);
       in_a_row += 1;
-      console.log(`FAILED  ${name}\n    ${String(error.stack || error).split('\n').slice(0, 14).join('\n    ')}`);
+      console.log(
+        `FAILED  ${name}\n    ${String(error.stack || error)
+          .split('\n')
+          .slice(0, 14)
+          .join('\n    ')}`,
+      );
       await after(name).catch(() => {});
     }
   }

@@ -21,9 +21,17 @@ export async function stack(address) {
   const port = await freePort();
   const base = `http://localhost:${port}`;
   const child = spawn('cargo', ['local', '--port', String(port)], {
-    cwd: new URL('../../../', import.meta.url), stdio: ['ignore', 'ignore', 'inherit'], detached: true,
+    cwd: new URL('../../../', import.meta.url),
+    stdio: ['ignore', 'ignore', 'inherit'],
+    detached: true,
   });
-  const stop = () => { try { process.kill(-child.pid); } catch { /* It has ended by itself. */ } };
+  const stop = () => {
+    try {
+      process.kill(-child.pid);
+    } catch {
+      /* It has ended by itself. */
+    }
+  };
   process.on('exit', stop);
   const until = Date.now() + STARTS_WITHIN_MS;
   while (Date.now() < until && child.exitCode === null) {
@@ -48,7 +56,11 @@ export function client(base) {
     });
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
-    try { return JSON.parse(text); } catch { return text; }
+    try {
+      return JSON.parse(text);
+    } catch {
+      return text;
+    }
   };
   return {
     get: (path, headers) => call('GET', path, undefined, headers),

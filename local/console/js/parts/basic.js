@@ -5,7 +5,8 @@ import { say } from '../notes.js';
 // Strokes on a grid of 24 units, so that all icons share size and weight.
 const PATHS = {
   bell: 'M6 9a6 6 0 1 1 12 0c0 6 2.500 7 2.500 7h-17S6 15 6 9M10 20a2.200 2.200 0 0 0 4 0',
-  calendar: 'M5 6.500h14a1 1 0 0 1 1 1V19a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7.500a1 1 0 0 1 1-1zM4 11h16M8.500 4v4M15.500 4v4',
+  calendar:
+    'M5 6.500h14a1 1 0 0 1 1 1V19a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7.500a1 1 0 0 1 1-1zM4 11h16M8.500 4v4M15.500 4v4',
   check: 'M5 12.500l4.500 4.500L19 7.500',
   chevron: 'M9 6l6 6-6 6',
   clock: 'M12 4a8 8 0 1 1 0 16 8 8 0 0 1 0-16zM12 8v4.500l3 1.800',
@@ -23,7 +24,8 @@ const PATHS = {
   moon: 'M20 14.500A8 8 0 0 1 9.500 4 8 8 0 1 0 20 14.500z',
   more: 'M6 12h.01M12 12h.01M18 12h.01',
   panes: 'M4 5h16v14H4zM12 5v14',
-  people: 'M9 5a3.500 3.500 0 1 1 0 7 3.500 3.500 0 0 1 0-7zM3 19c.5-3.500 3-5 6-5s5.500 1.500 6 5M16 5.500a3 3 0 0 1 0 6M18 14.500c1.800.7 2.800 2.200 3 4.500',
+  people:
+    'M9 5a3.500 3.500 0 1 1 0 7 3.500 3.500 0 0 1 0-7zM3 19c.5-3.500 3-5 6-5s5.500 1.500 6 5M16 5.500a3 3 0 0 1 0 6M18 14.500c1.800.7 2.800 2.200 3 4.500',
   play: 'M8 5.500v13l10.500-6.500z',
   plus: 'M12 5v14M5 12h14',
   poll: 'M5 20V11M12 20V4M19 20v-6',
@@ -44,13 +46,19 @@ export function Icon({ name, size = 18 }) {
 /** A button that shows progress and ignores a second click. */
 export function Button({ kind = 'plain', icon, label, children, busy, onClick, small, type = 'button', ...rest }) {
   const [working, setWorking] = useState(false);
-  const press = onClick && (async (event) => {
-    const outcome = onClick(event);
-    if (outcome?.finally) {
-      setWorking(true);
-      try { await outcome; } finally { setWorking(false); }
-    }
-  });
+  const press =
+    onClick &&
+    (async (event) => {
+      const outcome = onClick(event);
+      if (outcome?.finally) {
+        setWorking(true);
+        try {
+          await outcome;
+        } finally {
+          setWorking(false);
+        }
+      }
+    });
   const waits = busy || working;
   return html`<button type=${type} class=${`button ${kind}${small ? ' small' : ''}${children ? '' : ' bare'}`}
     aria-label=${label} title=${children ? undefined : label} aria-busy=${waits ? 'true' : undefined} onClick=${waits ? undefined : press}
@@ -63,7 +71,10 @@ export function Badge({ tone = 'quiet', icon, children }) {
 }
 
 const STATUS = {
-  scheduled: ['info', 'Scheduled'], live: ['live', 'Live'], ended: ['quiet', 'Ended'], cancelled: ['bad', 'Cancelled'],
+  scheduled: ['info', 'Scheduled'],
+  live: ['live', 'Live'],
+  ended: ['quiet', 'Ended'],
+  cancelled: ['bad', 'Cancelled'],
 };
 export function Status({ of }) {
   const [tone, word] = STATUS[of] || ['quiet', of];
@@ -75,7 +86,13 @@ export function Provider({ of }) {
 }
 
 export function Avatar({ of, size }) {
-  const letters = of.name.split(/\s+/).filter(Boolean).map((word) => [...word][0]).slice(0, 2).join('').toUpperCase();
+  const letters = of.name
+    .split(/\s+/)
+    .filter(Boolean)
+    .map((word) => [...word][0])
+    .slice(0, 2)
+    .join('')
+    .toUpperCase();
   return html`<span class=${`avatar ${of.key || ''}${size ? ` ${size}` : ''}`} aria-hidden="true">${letters || '?'}</span>`;
 }
 
@@ -106,7 +123,8 @@ export function Skeleton({ lines = 3, height = 84 }) {
 
 /** Shows the loaded data, an error, or a placeholder. */
 export function Loaded({ of, lines, height, children }) {
-  if (of.data !== undefined) return html`${of.problem && html`<${ProblemNote} of=${of.problem} again=${of.reload} />`}${children(of.data)}`;
+  if (of.data !== undefined)
+    return html`${of.problem && html`<${ProblemNote} of=${of.problem} again=${of.reload} />`}${children(of.data)}`;
   if (of.problem) return html`<${ProblemNote} of=${of.problem} again=${of.reload} />`;
   return html`<${Skeleton} lines=${lines} height=${height} />`;
 }

@@ -15,8 +15,13 @@ export function Dialog({ title, onClose, children, wide }) {
     return () => before?.focus?.();
   }, []);
   return html`<dialog ref=${dialog} class=${wide ? 'wide' : ''} aria-labelledby=${id}
-      onCancel=${(event) => { event.preventDefault(); onClose(); }}
-      onMouseDown=${(event) => { if (event.target === dialog.current) onClose(); }}>
+      onCancel=${(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+      onMouseDown=${(event) => {
+        if (event.target === dialog.current) onClose();
+      }}>
     <div class="dialog"><header><h2 id=${id}>${title}</h2><${Button} kind="quiet" icon="close" label="Close" onClick=${onClose} /></header>
     ${children}</div></dialog>`;
 }
@@ -33,10 +38,16 @@ export function Question() {
   };
   const missing = asked.field?.required && !text.trim();
   return html`<${Dialog} key=${asked.title} title=${asked.title} onClose=${() => answer(null)}>
-    <form onSubmit=${(event) => { event.preventDefault(); if (!missing) answer({ text: text.trim() }); }}>
+    <form onSubmit=${(event) => {
+      event.preventDefault();
+      if (!missing) answer({ text: text.trim() });
+    }}>
       <p>${asked.text}</p>
-      ${asked.field && html`<${Text} label=${asked.field.label} optional=${!asked.field.required} hint=${asked.field.hint} lines=${2}
-        maxlength=${500} value=${text} onInput=${setText} />`}
+      ${
+        asked.field &&
+        html`<${Text} label=${asked.field.label} optional=${!asked.field.required} hint=${asked.field.hint} lines=${2}
+        maxlength=${500} value=${text} onInput=${setText} />`
+      }
       <footer><${Button} onClick=${() => answer(null)}>${asked.no || 'Cancel'}<//>
         <${Button} type="submit" kind=${asked.danger === false ? 'primary' : 'danger'} disabled=${missing}>${asked.yes}<//></footer>
     </form><//>`;
@@ -72,24 +83,48 @@ export function Menu({ label, icon = 'more', items, small = true }) {
     if (!open) return;
     const all = buttons();
     const at = all.indexOf(document.activeElement);
-    if (event.key === 'Escape') { event.stopPropagation(); shut(); }
-    if (event.key === 'ArrowDown') { event.preventDefault(); all[(at + 1) % all.length].focus(); }
-    if (event.key === 'ArrowUp') { event.preventDefault(); all[(at - 1 + all.length) % all.length].focus(); }
+    if (event.key === 'Escape') {
+      event.stopPropagation();
+      shut();
+    }
+    if (event.key === 'ArrowDown') {
+      event.preventDefault();
+      all[(at + 1) % all.length].focus();
+    }
+    if (event.key === 'ArrowUp') {
+      event.preventDefault();
+      all[(at - 1 + all.length) % all.length].focus();
+    }
   };
   return html`<div class="menu" ref=${root} onKeyDown=${key}
-      onFocusOut=${(event) => { if (!root.current?.contains(event.relatedTarget)) setOpen(false); }}>
+      onFocusOut=${(event) => {
+        if (!root.current?.contains(event.relatedTarget)) setOpen(false);
+      }}>
     <${Button} kind="quiet" small=${small} icon=${icon} label=${label} aria-haspopup="menu" aria-expanded=${open ? 'true' : 'false'}
-      aria-controls=${id} onClick=${() => { setOpen(!open); }} />
+      aria-controls=${id} onClick=${() => {
+        setOpen(!open);
+      }} />
     <div class="menu-items" role="menu" id=${id} aria-label=${label} hidden=${!open}>
-      ${items.filter(Boolean).map((item) => html`<button type="button" role="menuitem" tabindex="-1" key=${item.text}
-        class=${item.danger ? 'danger' : ''} onClick=${() => { shut(); item.onClick(); }}>
-        <${Icon} name=${item.icon} />${item.text}</button>`)}</div></div>`;
+      ${items.filter(Boolean).map(
+        (item) => html`<button type="button" role="menuitem" tabindex="-1" key=${item.text}
+        class=${item.danger ? 'danger' : ''} onClick=${() => {
+          shut();
+          item.onClick();
+        }}>
+        <${Icon} name=${item.icon} />${item.text}</button>`,
+      )}</div></div>`;
 }
 
 /** Tabs with an address each. */
 export function Places({ label, of, at, link, onGo }) {
-  return html`<nav class="places" aria-label=${label}>${of.map(([key, word, count]) => html`
+  return html`<nav class="places" aria-label=${label}>${of.map(
+    ([key, word, count]) => html`
     <a key=${key} href=${link(key)} aria-current=${at === key ? 'page' : undefined}
-      onClick=${(event) => { if (!event.metaKey && !event.ctrlKey) { event.preventDefault(); onGo(key); } }}>${word}${
-      count !== undefined && html`<span class="count">${count}</span>`}</a>`)}</nav>`;
+      onClick=${(event) => {
+        if (!event.metaKey && !event.ctrlKey) {
+          event.preventDefault();
+          onGo(key);
+        }
+      }}>${word}${count !== undefined && html`<span class="count">${count}</span>`}</a>`,
+  )}</nav>`;
 }

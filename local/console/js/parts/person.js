@@ -23,7 +23,8 @@ export function Heading({ children, back, as, actions }) {
   const heading = useRef(null);
   useEffect(() => {
     // Not on the first visit, because the page itself has just been announced.
-    if (document.activeElement && document.activeElement !== document.body) heading.current?.focus({ preventScroll: true });
+    if (document.activeElement && document.activeElement !== document.body)
+      heading.current?.focus({ preventScroll: true });
   }, []);
   return html`<div class="heading">
     ${back && html`<${Go} as=${as} to=${back[0]} class="back"><${Icon} name="chevron" size=${15} />${back[1]}<//>`}
@@ -33,7 +34,14 @@ export function Heading({ children, back, as, actions }) {
 /** The pages of a person with an account. */
 function Pages({ as, place }) {
   const person = PEOPLE[as];
-  const unread = useLoad(`unread ${as}`, () => api(as).get('/v1/me/notifications?limit=1').then((page) => page.unread_count), { every: 15_000 });
+  const unread = useLoad(
+    `unread ${as}`,
+    () =>
+      api(as)
+        .get('/v1/me/notifications?limit=1')
+        .then((page) => page.unread_count),
+    { every: 15_000 },
+  );
   const count = unread.data || 0;
   return html`<nav class="pane-nav" aria-label=${`${person.name}'s pages`}>
         <${Go} as=${as} to="classes" aria-label="Classes" title="Classes" aria-current=${/^(classes|new)/.test(place) ? 'page' : undefined}><${Icon} name="calendar" /><//>
@@ -46,7 +54,9 @@ function Pages({ as, place }) {
 export function Pane({ as, place, children }) {
   const person = PERSONAS[as];
   const body = useRef(null);
-  useEffect(() => { if (body.current) body.current.scrollTop = 0; }, [place]);
+  useEffect(() => {
+    if (body.current) body.current.scrollTop = 0;
+  }, [place]);
   return html`<section class="pane" aria-label=${`${person.name}, ${person.role.toLowerCase()}`}>
     <header class="pane-head"><${Avatar} of=${person} />
       <div class="pane-who"><strong>${person.fullName || person.claims.name}</strong><span class="fine">${person.role}<span class="pane-about"> · ${person.about}</span></span></div>
@@ -70,14 +80,17 @@ const KINDS = {
 
 export function Notices({ as }) {
   const list = useLoad(`notices ${as}`, () => api(as).get('/v1/me/notifications?limit=50'));
-  const act = (notice, what, label, done) => click(label, () => api(as).post(`/v1/me/notifications/${notice.id}/${what}`), { done });
+  const act = (notice, what, label, done) =>
+    click(label, () => api(as).post(`/v1/me/notifications/${notice.id}/${what}`), { done });
   const open = async (notice) => {
     if (!notice.read_at) await act(notice, 'read', 'Mark a notification as read');
     if (notice.session_id) go(as, `classes/${notice.session_id}`);
     else if (notice.kind === 'reconnect_zoom') go(as, 'classes');
   };
   return html`<${Heading}>Notifications<//>
-    <${Loaded} of=${list} height=${68}>${(page) => (page.items.length ? html`<ul class="notices">
+    <${Loaded} of=${list} height=${68}>${(page) =>
+      page.items.length
+        ? html`<ul class="notices">
       ${page.items.map((notice) => {
         const [icon, word] = KINDS[notice.kind] || ['bell', notice.kind];
         const read = Boolean(notice.read_at);
@@ -89,7 +102,8 @@ export function Notices({ as }) {
             <p class="fine"><time datetime=${notice.created_at}>${stamp(notice.created_at, HERE)}</time>${!read && html` <${Badge} tone="info">New<//>`}</p></div>
           <div class="notice-actions">${!read && html`<${Button} kind="quiet" small icon="check" label=${`Mark as read: ${told}`} onClick=${() => act(notice, 'read', 'Mark a notification as read')} />`}
             <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${told}`} onClick=${() => act(notice, 'dismiss', 'Dismiss a notification')} /></div></li>`;
-      })}</ul>` : html`<${Empty} icon="bell" title="No notifications">News about your classes appears here.<//>`)}<//>`;
+      })}</ul>`
+        : html`<${Empty} icon="bell" title="No notifications">News about your classes appears here.<//>`}<//>`;
 }
 
 export function Preferences({ as }) {
@@ -98,14 +112,22 @@ export function Preferences({ as }) {
   const [wanted, setWanted] = useState({});
   const turn = async (channel, on) => {
     setWanted((before) => ({ ...before, [channel]: on }));
-    const saved = await click('Change preferences', () => api(as).put('/v1/me/notification-preferences', {
-      live_session: { ...held.data.live_session, ...wanted, [channel]: on },
-    }), { done: on ? 'Switched on.' : 'Switched off.' });
+    const saved = await click(
+      'Change preferences',
+      () =>
+        api(as).put('/v1/me/notification-preferences', {
+          live_session: { ...held.data.live_session, ...wanted, [channel]: on },
+        }),
+      { done: on ? 'Switched on.' : 'Switched off.' },
+    );
     setWanted(saved ? saved.live_session : {});
   };
   return html`<${Heading}>Preferences<//>
-    <${Loaded} of=${held} lines=${2}>${({ live_session }) => { const of = { ...live_session, ...wanted }; return html`<div class="card form-card">
+    <${Loaded} of=${held} lines=${2}>${({ live_session }) => {
+      const of = { ...live_session, ...wanted };
+      return html`<div class="card form-card">
       <h3>Live classes</h3>
       <${Switch} label="E-mail" hint=${`Invitations, changes and reminders to ${PEOPLE[as].claims.email}`} checked=${of.email} onChange=${(on) => turn('email', on)} />
-      <${Switch} label="On the platform" hint="The same as notifications on the platform" checked=${of.in_app} onChange=${(on) => turn('in_app', on)} /></div>`; }}<//>`;
+      <${Switch} label="On the platform" hint="The same as notifications on the platform" checked=${of.in_app} onChange=${(on) => turn('in_app', on)} /></div>`;
+    }}<//>`;
 }

@@ -13,17 +13,29 @@ import { backEnd, daysAhead, options, startOf, useSchool } from './school.js';
 const path = (ref) => `/v1/sessions/by-ref/${encodeURIComponent(ref)}`;
 
 const MEETING = {
-  pending: ['info', 'Meeting later'], ready: ['good', 'Meeting ready'], failed: ['bad', 'Meeting failed'], none: ['quiet', 'Own link'],
+  pending: ['info', 'Meeting later'],
+  ready: ['good', 'Meeting ready'],
+  failed: ['bad', 'Meeting failed'],
+  none: ['quiet', 'Own link'],
 };
 
 /** Returns the body that would make a class as it is, for another upsert. */
 function bodyOf(session) {
   const of = session;
   return {
-    trainer_id: of.trainer_id, title: of.title, description: of.description, audience_type: of.audience_type,
-    ...(of.course_id && { course_id: of.course_id }), ...(of.audience_type === 'invitees' && { invitees: of.invitees }),
-    starts_at: of.starts_at, timezone: of.timezone, duration_minutes: of.duration_minutes, record_session: of.record_session,
-    provider: of.provider, ...(of.provider === 'manual' && { join_url: of.meeting.join_url }), ...(of.provider === 'zoom' && { settings: of.settings }),
+    trainer_id: of.trainer_id,
+    title: of.title,
+    description: of.description,
+    audience_type: of.audience_type,
+    ...(of.course_id && { course_id: of.course_id }),
+    ...(of.audience_type === 'invitees' && { invitees: of.invitees }),
+    starts_at: of.starts_at,
+    timezone: of.timezone,
+    duration_minutes: of.duration_minutes,
+    record_session: of.record_session,
+    provider: of.provider,
+    ...(of.provider === 'manual' && { join_url: of.meeting.join_url }),
+    ...(of.provider === 'zoom' && { settings: of.settings }),
     ...(of.co_trainers.length > 0 && { co_trainers: of.co_trainers }),
   };
 }
@@ -36,7 +48,12 @@ export function Bookings() {
 
 function Confirm({ of }) {
   const [draft, setDraft] = useState({
-    ref: 'booking-1', trainer: of.trainers[0]?.id, student: of.students[0]?.id, title: 'Private lesson', meeting: 'now', ...daysAhead(2),
+    ref: 'booking-1',
+    trainer: of.trainers[0]?.id,
+    student: of.students[0]?.id,
+    title: 'Private lesson',
+    meeting: 'now',
+    ...daysAhead(2),
   });
   const [problem, setProblem] = useState(null);
   const set = (field) => (value) => setDraft((held) => ({ ...held, [field]: value }));
@@ -45,8 +62,14 @@ function Confirm({ of }) {
     event.preventDefault();
     setProblem(null);
     const body = {
-      trainer_id: draft.trainer, title: draft.title, audience_type: 'invitees', invitees: [{ user_id: draft.student }],
-      starts_at: startOf(draft), timezone: HERE, duration_minutes: 60, meeting: draft.meeting,
+      trainer_id: draft.trainer,
+      title: draft.title,
+      audience_type: 'invitees',
+      invitees: [{ user_id: draft.student }],
+      starts_at: startOf(draft),
+      timezone: HERE,
+      duration_minutes: 60,
+      meeting: draft.meeting,
     };
     try {
       await click('Confirm a booking', () => backEnd.put(path(draft.ref), body), { quiet: true, done: 'Confirmed.' });
@@ -68,11 +91,18 @@ function Confirm({ of }) {
 function List({ of }) {
   const ids = of.trainers.map((trainer) => trainer.id);
   const list = useLoad('bookings', async () => {
-    const lists = await Promise.all(ids.map((id) => all(PLATFORM.key, `/v1/sessions?trainer_id=${encodeURIComponent(id)}&limit=100`)));
-    return lists.flat().filter((session) => session.external_ref).sort((a, b) => a.starts_at.localeCompare(b.starts_at));
+    const lists = await Promise.all(
+      ids.map((id) => all(PLATFORM.key, `/v1/sessions?trainer_id=${encodeURIComponent(id)}&limit=100`)),
+    );
+    return lists
+      .flat()
+      .filter((session) => session.external_ref)
+      .sort((a, b) => a.starts_at.localeCompare(b.starts_at));
   });
-  return html`<${Loaded} of=${list} height=${70}>${(classes) => (classes.length ? html`<ul class="card people hosts" aria-label="Bookings">${classes.map((session) => html`<${Booking} key=${session.id} of=${session} name=${of.name} />`)}</ul>`
-    : html`<${Empty} icon="calendar" title="No bookings yet">Classes that were made under a reference appear here.<//>`)}<//>`;
+  return html`<${Loaded} of=${list} height=${70}>${(classes) =>
+    classes.length
+      ? html`<ul class="card people hosts" aria-label="Bookings">${classes.map((session) => html`<${Booking} key=${session.id} of=${session} name=${of.name} />`)}</ul>`
+      : html`<${Empty} icon="calendar" title="No bookings yet">Classes that were made under a reference appear here.<//>`}<//>`;
 }
 
 function Booking({ of, name }) {
@@ -84,7 +114,12 @@ function Booking({ of, name }) {
     return backEnd.put(path(ref), { ...bodyOf(held), starts_at });
   };
   const cancel = async () => {
-    const sure = await ask({ title: `Cancel ${ref}?`, text: 'Everybody who was invited gets a cancellation. Another booking under this reference makes a new class.', yes: 'Cancel booking', no: 'Keep booking' });
+    const sure = await ask({
+      title: `Cancel ${ref}?`,
+      text: 'Everybody who was invited gets a cancellation. Another booking under this reference makes a new class.',
+      yes: 'Cancel booking',
+      no: 'Keep booking',
+    });
     if (sure) await click('Cancel a booking', () => backEnd.delete(path(ref)), { done: `${ref} is cancelled.` });
   };
   const ahead = of.status === 'scheduled';
@@ -92,6 +127,9 @@ function Booking({ of, name }) {
       <p class="fine"><code>${ref}</code> · ${name(of.trainer_id)} · ${day(of.starts_at, HERE)}, ${hour(of.starts_at, HERE)}</p>
       ${ahead && of.meeting_at && html`<p class="fine">The meeting is made from ${stamp(of.meeting_at, HERE)} on.</p>`}
       ${of.triggered_by && html`<p class="fine">Paid with <code>${of.triggered_by}</code></p>`}</div>
-    ${ahead && html`<div class="acts"><${Button} small label=${`Move by a day: ${ref}`} onClick=${() => click('Move a booking', later, { done: `${ref} is moved.` })}>Move by a day<//>
-      <${Button} small kind="danger-quiet" label=${`Cancel ${ref}`} onClick=${cancel}>Cancel<//></div>`}</li>`;
+    ${
+      ahead &&
+      html`<div class="acts"><${Button} small label=${`Move by a day: ${ref}`} onClick=${() => click('Move a booking', later, { done: `${ref} is moved.` })}>Move by a day<//>
+      <${Button} small kind="danger-quiet" label=${`Cancel ${ref}`} onClick=${cancel}>Cancel<//></div>`
+    }</li>`;
 }

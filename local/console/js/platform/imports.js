@@ -11,11 +11,17 @@ const ROWS = 10;
 /** Returns lessons of a course, one a week, as lines of the import. */
 function term(school) {
   const [course] = school.courses;
-  const line = (week) => JSON.stringify({
-    external_ref: `term-${week}`, trainer_id: course?.trainer_id || school.trainers[0]?.id, title: `Week ${week}`,
-    audience_type: course ? 'course' : 'standalone', ...(course && { course_id: course.id }),
-    starts_at: startOf(daysAhead(7 * week)), timezone: HERE, duration_minutes: 60,
-  });
+  const line = (week) =>
+    JSON.stringify({
+      external_ref: `term-${week}`,
+      trainer_id: course?.trainer_id || school.trainers[0]?.id,
+      title: `Week ${week}`,
+      audience_type: course ? 'course' : 'standalone',
+      ...(course && { course_id: course.id }),
+      starts_at: startOf(daysAhead(7 * week)),
+      timezone: HERE,
+      duration_minutes: 60,
+    });
   return [1, 2, 3, 4, 5, 6].map(line).join('\n');
 }
 
@@ -33,7 +39,12 @@ function Lines({ of }) {
     event.preventDefault();
     setProblem(null);
     setAnswer(null);
-    const request = { method: 'POST', path: '/v1/sessions/import', raw: lines, headers: { 'content-type': 'application/x-ndjson' } };
+    const request = {
+      method: 'POST',
+      path: '/v1/sessions/import',
+      raw: lines,
+      headers: { 'content-type': 'application/x-ndjson' },
+    };
     try {
       const { data } = await click('Import classes', () => backEnd.call(request), { quiet: true, done: 'Imported.' });
       setAnswer(data);
@@ -44,8 +55,14 @@ function Lines({ of }) {
   return html`<form class="card form-card" onSubmit=${send} aria-label="Import classes"><${ProblemNote} of=${problem} />
     <${Text} label="Lines" lines=${ROWS} value=${lines} onInput=${setLines} spellcheck="false" required />
     <footer class="form-foot"><${Button} type="submit" kind="primary">Import<//></footer></form>
-    ${answer && html`<section class="card" aria-label="Answer" aria-live="polite"><p><${Badge} tone="good">${answer.accepted} accepted<//> ${answer.rejected_count > 0 && html`<${Badge} tone="bad">${answer.rejected_count} rejected<//>`}</p>
-      ${answer.rejected.length > 0 && html`<div class="table-wrap" tabindex="0" role="region" aria-label="Rejected lines"><table><thead><tr><th scope="col" class="num">Line</th><th scope="col">Code</th></tr></thead>
-        <tbody>${answer.rejected.map((line) => html`<tr key=${line.line}><td class="num">${line.line}</td><td><code>${line.code}</code></td></tr>`)}</tbody></table></div>`}
-      ${answer.next_line && html`<p class="fine">The time was up. Send the rest from line ${answer.next_line}.</p>`}</section>`}`;
+    ${
+      answer &&
+      html`<section class="card" aria-label="Answer" aria-live="polite"><p><${Badge} tone="good">${answer.accepted} accepted<//> ${answer.rejected_count > 0 && html`<${Badge} tone="bad">${answer.rejected_count} rejected<//>`}</p>
+      ${
+        answer.rejected.length > 0 &&
+        html`<div class="table-wrap" tabindex="0" role="region" aria-label="Rejected lines"><table><thead><tr><th scope="col" class="num">Line</th><th scope="col">Code</th></tr></thead>
+        <tbody>${answer.rejected.map((line) => html`<tr key=${line.line}><td class="num">${line.line}</td><td><code>${line.code}</code></td></tr>`)}</tbody></table></div>`
+      }
+      ${answer.next_line && html`<p class="fine">The time was up. Send the rest from line ${answer.next_line}.</p>`}</section>`
+    }`;
 }

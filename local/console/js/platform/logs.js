@@ -19,11 +19,18 @@ function Clicks() {
   const list = useLoad(`clicks ${date}`, () => all(OPERATIONS.key, `/v1/logs/sessions?date=${date}&limit=100`, MOST));
   return html`<section aria-label="Clicks"><h3>Clicks on start and join</h3>
     <div class="row"><${Text} label="Day, in UTC" type="date" value=${date} onInput=${setDate} required /></div>
-    <${Loaded} of=${list} height=${50}>${(clicks) => (clicks.length ? html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Clicks on start and join"><table>
+    <${Loaded} of=${list} height=${50}>${(clicks) =>
+      clicks.length
+        ? html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Clicks on start and join"><table>
       <thead><tr><th scope="col">At</th><th scope="col">Person</th><th scope="col">Click</th><th scope="col">Outcome</th><th scope="col">Class</th></tr></thead>
-      <tbody>${clicks.map((each, n) => html`<tr key=${n}><th scope="row">${stamp(each.at, HERE)}</th><td>${each.user_id || each.email || '–'}</td><td>${each.action}</td>
-        <td><${Badge} tone=${each.outcome === 'admitted' ? 'good' : 'warn'}>${each.outcome.replaceAll('_', ' ')}<//></td><td>${each.title}</td></tr>`)}</tbody></table></div>`
-    : html`<${Empty} icon="search" title="No clicks on this day">Open a class as Tara or Sam.<//>`)}<//></section>`;
+      <tbody>${clicks.map(
+        (
+          each,
+          n,
+        ) => html`<tr key=${n}><th scope="row">${stamp(each.at, HERE)}</th><td>${each.user_id || each.email || '–'}</td><td>${each.action}</td>
+        <td><${Badge} tone=${each.outcome === 'admitted' ? 'good' : 'warn'}>${each.outcome.replaceAll('_', ' ')}<//></td><td>${each.title}</td></tr>`,
+      )}</tbody></table></div>`
+        : html`<${Empty} icon="search" title="No clicks on this day">Open a class as Tara or Sam.<//>`}<//></section>`;
 }
 
 function Events() {
@@ -43,10 +50,23 @@ function Events() {
 }
 
 function Found({ of }) {
-  const query = new URLSearchParams({ limit: '100', ...(of.event && { event: of.event }), ...(of.raw && { raw: 'true' }) });
+  const query = new URLSearchParams({
+    limit: '100',
+    ...(of.event && { event: of.event }),
+    ...(of.raw && { raw: 'true' }),
+  });
   const number = encodeURIComponent(of.number.replaceAll(/\s/g, ''));
-  const list = useLoad(`events ${number} ${query}`, () => all(OPERATIONS.key, `/v1/logs/meetings/${number}?${query}`, MOST));
-  return html`<${Loaded} of=${list} height=${50}>${(events) => (events.length ? html`<ul class="card people" aria-label="Events">${events.map((each, n) => html`<li key=${n}><strong>${each.event}</strong> <span class="fine">${stamp(each.at, HERE)}</span>
-      ${each.raw && html`<pre tabindex="0">${JSON.stringify(each.raw, null, 2)}</pre>`}</li>`)}</ul>`
-    : html`<${Empty} icon="search" title="No such event">Events are kept for some months.<//>`)}<//>`;
+  const list = useLoad(`events ${number} ${query}`, () =>
+    all(OPERATIONS.key, `/v1/logs/meetings/${number}?${query}`, MOST),
+  );
+  return html`<${Loaded} of=${list} height=${50}>${(events) =>
+    events.length
+      ? html`<ul class="card people" aria-label="Events">${events.map(
+          (
+            each,
+            n,
+          ) => html`<li key=${n}><strong>${each.event}</strong> <span class="fine">${stamp(each.at, HERE)}</span>
+      ${each.raw && html`<pre tabindex="0">${JSON.stringify(each.raw, null, 2)}</pre>`}</li>`,
+        )}</ul>`
+      : html`<${Empty} icon="search" title="No such event">Events are kept for some months.<//>`}<//>`;
 }

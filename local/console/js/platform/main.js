@@ -10,7 +10,13 @@ import { Imports } from './imports.js';
 import { Runs } from './runs.js';
 import { Logs } from './logs.js';
 
-const PARTS = [['bookings', 'Bookings'], ['payments', 'Payments'], ['imports', 'Import'], ['runs', 'Runs'], ['logs', 'Logs']];
+const PARTS = [
+  ['bookings', 'Bookings'],
+  ['payments', 'Payments'],
+  ['imports', 'Import'],
+  ['runs', 'Runs'],
+  ['logs', 'Logs'],
+];
 const VIEWS = { bookings: Bookings, payments: Payments, imports: Imports, runs: Runs, logs: Logs };
 
 export function Platform({ place }) {

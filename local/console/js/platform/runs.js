@@ -10,7 +10,9 @@ import { Text } from '../parts/form.js';
 import { backEnd } from './school.js';
 
 const STATES = {
-  queued: ['info', 'Queued'], running: ['info', 'Running'], finished: ['good', 'Finished'],
+  queued: ['info', 'Queued'],
+  running: ['info', 'Running'],
+  finished: ['good', 'Finished'],
 };
 
 export function Runs() {
@@ -18,15 +20,19 @@ export function Runs() {
   const list = useLoad('runs', () => all(PLATFORM.key, '/v1/runs?kind=meetings&limit=50', 50), { every: 4000 });
   const want = (event) => {
     event.preventDefault();
-    return click('Request a run', () => backEnd.post('/v1/runs', { kind: 'meetings', days_ahead: Number(days) }), { done: 'Requested. The meeting sweep carries it out.' });
+    return click('Request a run', () => backEnd.post('/v1/runs', { kind: 'meetings', days_ahead: Number(days) }), {
+      done: 'Requested. The meeting sweep carries it out.',
+    });
   };
   return html`<${Note} icon="clock" title="The meeting sweep runs every five minutes"><p>It makes the meetings that are due. A run makes those of the next days at once.</p>
       <${Button} small onClick=${() => click('Run meeting-sweep', () => stack.post('/local/schedules/meeting-sweep/run'), { done: 'The meeting sweep has run.' })}>Run it now<//><//>
     <form class="card form-card" onSubmit=${want} aria-label="Request a run"><div class="row end-row"><${Text} label="Days ahead" type="number" min="1" max="730" value=${days} onInput=${setDays} required /><${Button} type="submit" kind="primary">Request a run<//></div></form>
-    <${Loaded} of=${list} height=${60}>${(runs) => (runs.length ? html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Runs"><table>
+    <${Loaded} of=${list} height=${60}>${(runs) =>
+      runs.length
+        ? html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Runs"><table>
       <thead><tr><th scope="col">Requested</th><th scope="col">State</th>${['Checked', 'Created', 'Updated', 'Skipped', 'Failed'].map((word) => html`<th scope="col" class="num" key=${word}>${word}</th>`)}</tr></thead>
       <tbody>${runs.map((run) => html`<${Run} key=${run.id} of=${run} />`)}</tbody></table></div>`
-    : html`<${Empty} icon="clock" title="No runs yet">A run that had nothing to do leaves no report.<//>`)}<//>`;
+        : html`<${Empty} icon="clock" title="No runs yet">A run that had nothing to do leaves no report.<//>`}<//>`;
 }
 
 function Run({ of }) {

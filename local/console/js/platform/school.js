@@ -8,17 +8,21 @@ export const backEnd = api(PLATFORM.key);
 
 /** Returns `{trainers, students, courses, name}` of the directory, as `useLoad` does. */
 export function useSchool() {
-  return useLoad('school', async () => {
-    const { items } = await stack.get('/local/directory');
-    const users = (role) => items.filter((item) => item.type === 'user' && item.role === role);
-    const named = new Map(items.map((item) => [item.id, item.name || item.title]));
-    return {
-      trainers: users('trainer'),
-      students: users('student'),
-      courses: items.filter((item) => item.type === 'course'),
-      name: (id) => named.get(id) || id,
-    };
-  }, { every: 0 });
+  return useLoad(
+    'school',
+    async () => {
+      const { items } = await stack.get('/local/directory');
+      const users = (role) => items.filter((item) => item.type === 'user' && item.role === role);
+      const named = new Map(items.map((item) => [item.id, item.name || item.title]));
+      return {
+        trainers: users('trainer'),
+        students: users('student'),
+        courses: items.filter((item) => item.type === 'course'),
+        name: (id) => named.get(id) || id,
+      };
+    },
+    { every: 0 },
+  );
 }
 
 /** Returns the people of the directory as options of a select. */

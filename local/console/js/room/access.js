@@ -23,7 +23,8 @@ function member(id) {
 }
 
 function guest(token) {
-  const post = async (path, body) => (await call({ method: 'POST', path, body: { token, ...body }, background: true })).data;
+  const post = async (path, body) =>
+    (await call({ method: 'POST', path, body: { token, ...body }, background: true })).data;
   return {
     isGuest: true,
     hasToken: Boolean(token),

@@ -27,7 +27,9 @@ export function announce() {
 }
 
 function Room() {
-  const [language, setLanguage] = useState(LANGUAGES[query.get('lang')] ? query.get('lang') : localStorage.getItem('language') || 'en');
+  const [language, setLanguage] = useState(
+    LANGUAGES[query.get('lang')] ? query.get('lang') : localStorage.getItem('language') || 'en',
+  );
   const [state, setState] = useState({ at: 'lobby' });
   const [polls, setPolls] = useState(!isGuest);
   const [name, setName] = useState('');
@@ -37,7 +39,9 @@ function Room() {
   const session = useLoad(access.key, access.session, { every: 5000 });
   const owner = Boolean(session.data?.meeting);
 
-  useEffect(() => { readClock().catch(() => {}); }, []);
+  useEffect(() => {
+    readClock().catch(() => {});
+  }, []);
   // Set the direction before the first paint.
   useLayoutEffect(() => {
     document.documentElement.lang = language;
@@ -60,8 +64,12 @@ function Room() {
       const options = { ...(prefer === 'link' && { prefer }), ...(isGuest && name.trim() && { name: name.trim() }) };
       const [pass, config] = await Promise.all([access.join(options), stack.get('/local/config')]);
       if (pass.mode === 'link') setState({ at: 'link', pass });
-      else if (pass.sdk_key === config.secrets.zoom_sdk_key) setState({ at: 'inside', pass, me: await enter(pass, access.email) });
-      else { setState({ at: 'zoom', pass }); await openZoom(pass, language); }
+      else if (pass.sdk_key === config.secrets.zoom_sdk_key)
+        setState({ at: 'inside', pass, me: await enter(pass, access.email) });
+      else {
+        setState({ at: 'zoom', pass });
+        await openZoom(pass, language);
+      }
       announce();
       // Nobody waits for the report, and a lost one changes nothing.
       if (pass.mode !== 'link') access.report(Math.round(performance.now() - clickedAt)).catch(() => {});
@@ -76,10 +84,12 @@ function Room() {
     return () => clearTimeout(timer);
   }, [state]);
 
-  const turnFull = () => (document.fullscreenElement ? document.exitFullscreen() : page.current.requestFullscreen()).catch(() => {});
+  const turnFull = () =>
+    (document.fullscreenElement ? document.exitFullscreen() : page.current.requestFullscreen()).catch(() => {});
   // The way in for browsers and networks in which Zoom's client for the web fails.
-  const byLink = session.data?.provider === 'zoom'
-    && html`<${Button} kind="quiet" icon="link" busy=${state.at === 'joining'} onClick=${() => join('link')}>${word('byLink')}<//>`;
+  const byLink =
+    session.data?.provider === 'zoom' &&
+    html`<${Button} kind="quiet" icon="link" busy=${state.at === 'joining'} onClick=${() => join('link')}>${word('byLink')}<//>`;
   // A guest opens the link long before the class. Members open the room when they may join.
   const early = isGuest && session.data?.join.state === 'too_early';
   const over = session.data && (session.data.status === 'cancelled' || (session.data.status === 'ended' && !owner));
@@ -92,19 +102,35 @@ function Room() {
         <${Button} kind="quiet" icon="expand" label=${full ? word('leaveFullscreen') : word('fullscreen')} aria-pressed=${full} onClick=${turnFull} /><${ThemeSwitch} /></div></header>
     <main class="room-main" id="main">
       ${session.problem && !session.data && html`<${Lobby} icon="warn" title=${isGuest && session.problem.status === 404 ? word('linkOver') : session.problem.title} text=${isGuest && session.problem.status === 404 ? word('linkOverMore') : session.problem.message} code=${session.problem.code} word=${word} />`}
-      ${session.data && (state.at === 'lobby' || state.at === 'joining') && html`<${Lobby} icon=${over ? 'check' : 'video'} title=${over ? word('ended') : session.data.title}
+      ${
+        session.data &&
+        (state.at === 'lobby' || state.at === 'joining') &&
+        html`<${Lobby} icon=${over ? 'check' : 'video'} title=${over ? word('ended') : session.data.title}
         text=${over ? word('endedMore') : early ? opening(session.data, word, language) : isGuest ? word('joinAsGuest') : word('joinAs', { name: access.name })} problem=${state.problem} word=${word}>
         ${!over && !early && isGuest && html`<${Text} label=${word('yourName')} value=${name} onInput=${setName} maxlength=${200} dir="auto" autocomplete="name" />`}
-        ${!over && !early && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>${byLink}`}<//>`}
+        ${!over && !early && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>${byLink}`}<//>`
+      }
       ${state.at === 'waiting' && html`<${Lobby} icon="clock" title=${word('waiting')} text=${word('waitingMore')} word=${word}><span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span>${byLink}<//>`}
-      ${state.at === 'link' && html`<${Lobby} icon="link" title=${session.data?.title} text=${word('linkMore')} word=${word}>
+      ${
+        state.at === 'link' &&
+        html`<${Lobby} icon="link" title=${session.data?.title} text=${word('linkMore')} word=${word}>
         <a class="button primary" href=${state.pass.join_url} target="_blank" rel="noopener noreferrer"><${Icon} name="link" /><span>${word('openLink')}</span></a>
-        ${state.pass.passcode && html`<p>${word('passcode')} <${Passcode} code=${state.pass.passcode} /></p>`}<//>`}
-      ${state.at === 'inside' && html`<${SimulatedRoom} pass=${state.pass} me=${state.me} word=${word}
-        onLeft=${(ended) => { setState({ at: 'left', ended }); announce(); }} />`}
+        ${state.pass.passcode && html`<p>${word('passcode')} <${Passcode} code=${state.pass.passcode} /></p>`}<//>`
+      }
+      ${
+        state.at === 'inside' &&
+        html`<${SimulatedRoom} pass=${state.pass} me=${state.me} word=${word}
+        onLeft=${(ended) => {
+          setState({ at: 'left', ended });
+          announce();
+        }} />`
+      }
       ${state.at === 'zoom' && html`<div id="zoom-is-here"></div>`}
-      ${state.at === 'left' && html`<${Lobby} icon=${state.ended ? 'check' : 'leave'} title=${word(state.ended ? 'ended' : 'left')} text=${word(state.ended ? 'endedMore' : 'leftMore')} word=${word}>
-        ${!state.ended && html`<${Button} kind="primary" icon="video" onClick=${join}>${word('rejoin')}<//>${byLink}`}<//>`}
+      ${
+        state.at === 'left' &&
+        html`<${Lobby} icon=${state.ended ? 'check' : 'leave'} title=${word(state.ended ? 'ended' : 'left')} text=${word(state.ended ? 'endedMore' : 'leftMore')} word=${word}>
+        ${!state.ended && html`<${Button} kind="primary" icon="video" onClick=${join}>${word('rejoin')}<//>${byLink}`}<//>`
+      }
     </main>
     ${polls && session.data && html`<${PollPanel} as=${as} session=${session.data} owner=${owner} word=${word} />`}
     <${Notes} /><${Question} /></div>`;
@@ -119,7 +145,10 @@ function opening({ starts_at: starts, join }, word, language) {
 function Lobby({ icon, title, text, problem, code, word, children }) {
   const heading = useRef(null);
   useEffect(() => heading.current?.focus(), [title]);
-  const [what, why] = problem?.code === 'no_licence' ? [word('noLicence'), word('noLicenceMore')] : [problem?.title || word('failed'), problem?.message];
+  const [what, why] =
+    problem?.code === 'no_licence'
+      ? [word('noLicence'), word('noLicenceMore')]
+      : [problem?.title || word('failed'), problem?.message];
   return html`<section class="lobby"><span class="lobby-icon"><${Icon} name=${icon} size=${30} /></span><h2 tabindex="-1" ref=${heading}>${title}</h2><p role="status">${text}</p>
     ${(problem || code) && html`<div class="note bad" role="alert"><${Icon} name="warn" /><div>${problem && html`<strong>${what}</strong><p>${why}</p>`}<p class="fine">${word('code')} <code>${problem?.code || code}</code></p></div></div>`}
     ${children}${!isGuest && html`<p><a class="quiet-link" href=${`/#/${as}/classes`}>${word('back')}</a></p>`}</section>`;

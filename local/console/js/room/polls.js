@@ -17,7 +17,9 @@ function usePolls(as, id) {
   const look = useCallback(async () => {
     try {
       const { status, data, headers } = await api(as).call({
-        path: `/v1/sessions/${id}/polls`, background: true, headers: tag.current ? { 'if-none-match': tag.current } : {},
+        path: `/v1/sessions/${id}/polls`,
+        background: true,
+        headers: tag.current ? { 'if-none-match': tag.current } : {},
       });
       if (status === 304) return;
       tag.current = headers.get('etag');
@@ -28,10 +30,18 @@ function usePolls(as, id) {
   }, [as, id]);
   useEffect(() => {
     look();
-    const timer = setInterval(() => { if (!document.hidden) look(); }, LOOK_EVERY_MS);
+    const timer = setInterval(() => {
+      if (!document.hidden) look();
+    }, LOOK_EVERY_MS);
     return () => clearInterval(timer);
   }, [look]);
-  return { ...state, look: () => { tag.current = null; return look(); } };
+  return {
+    ...state,
+    look: () => {
+      tag.current = null;
+      return look();
+    },
+  };
 }
 
 export function PollPanel({ as, session, owner, word }) {
@@ -45,8 +55,13 @@ export function PollPanel({ as, session, owner, word }) {
     ${!open && owner && session.status !== 'live' && html`<${Empty} icon="poll" title=${word('noPoll')}>${word('notLive')}<//>`}
     ${!open && owner && session.status === 'live' && html`<${Launch} as=${as} session=${session} word=${word} look=${polls.look} />`}
     ${!open && !owner && html`<${Empty} icon="poll" title=${word('noPoll')}>${word('noPollMore')}<//>`}
-    ${earlier.length > 0 && html`<h3>${word('earlier')}</h3>${earlier.map((poll) => html`<article class="card poll" key=${poll.id}><h4><bdi>${poll.question}</bdi></h4>
-      <p class="fine"><${Badge}>${word('closed')}<//> ${word('answers', { n: poll.responses })}</p><${Tally} of=${poll} word=${(n) => word('votes', { n })} /></article>`)}`}</aside>`;
+    ${
+      earlier.length > 0 &&
+      html`<h3>${word('earlier')}</h3>${earlier.map(
+        (poll) => html`<article class="card poll" key=${poll.id}><h4><bdi>${poll.question}</bdi></h4>
+      <p class="fine"><${Badge}>${word('closed')}<//> ${word('answers', { n: poll.responses })}</p><${Tally} of=${poll} word=${(n) => word('votes', { n })} /></article>`,
+      )}`
+    }</aside>`;
 }
 
 function OpenPoll({ as, session, poll, owner, word, look }) {
@@ -58,8 +73,13 @@ function OpenPoll({ as, session, poll, owner, word, look }) {
   const voting = !owner && (mine.length === 0 || again);
   const vote = async (event) => {
     event.preventDefault();
-    if (!chosen.length) { setMissing(true); return; }
-    const done = await click('Vote', () => api(as).put(`${base}/vote`, { option_ids: chosen }), { done: word('voted') });
+    if (!chosen.length) {
+      setMissing(true);
+      return;
+    }
+    const done = await click('Vote', () => api(as).put(`${base}/vote`, { option_ids: chosen }), {
+      done: word('voted'),
+    });
     if (done) setAgain(false);
     await look();
   };
@@ -71,14 +91,28 @@ function OpenPoll({ as, session, poll, owner, word, look }) {
   };
   const pick = (id) => {
     setMissing(false);
-    setChosen((held) => (poll.multiple ? (held.includes(id) ? held.filter((each) => each !== id) : [...held, id]) : [id]));
+    setChosen((held) =>
+      poll.multiple ? (held.includes(id) ? held.filter((each) => each !== id) : [...held, id]) : [id],
+    );
   };
   return html`<article class="card poll open"><p class="class-facts"><${Badge} tone="live">${word('open')}<//>${poll.anonymous && html`<${Badge}>${word('anonymous')}<//>`}<span class="fine" role="status">${poll.responses == null ? word('afterClose') : word('answers', { n: poll.responses })}${poll.response_rate != null && html` · ${Math.round(poll.response_rate)} %`}</span></p>
-    ${voting ? html`<form onSubmit=${vote}><fieldset class="ballot"><legend><bdi>${poll.question}</bdi></legend>${poll.options.map((option) => html`<label key=${option.id} class=${chosen.includes(option.id) ? 'chosen' : ''}>
-        <input type=${poll.multiple ? 'checkbox' : 'radio'} name="vote" checked=${chosen.includes(option.id)} onChange=${() => pick(option.id)} /><bdi>${option.text}</bdi></label>`)}</fieldset>
+    ${
+      voting
+        ? html`<form onSubmit=${vote}><fieldset class="ballot"><legend><bdi>${poll.question}</bdi></legend>${poll.options.map(
+            (option) => html`<label key=${option.id} class=${chosen.includes(option.id) ? 'chosen' : ''}>
+        <input type=${poll.multiple ? 'checkbox' : 'radio'} name="vote" checked=${chosen.includes(option.id)} onChange=${() => pick(option.id)} /><bdi>${option.text}</bdi></label>`,
+          )}</fieldset>
         ${missing && html`<p class="error" role="alert">${word('chooseFirst')}</p>`}<${Button} type="submit" kind="primary">${word('vote')}<//></form>`
-      : html`<h3><bdi>${poll.question}</bdi></h3><${Tally} of=${poll} word=${(n) => word('votes', { n })} />
-        ${owner ? html`<${Button} kind="danger-quiet" onClick=${close}>${word('close')}<//>` : html`<${Button} kind="quiet" small onClick=${() => { setChosen(mine); setAgain(true); }}>${word('changeVote')}<//>`}`}</article>`;
+        : html`<h3><bdi>${poll.question}</bdi></h3><${Tally} of=${poll} word=${(n) => word('votes', { n })} />
+        ${
+          owner
+            ? html`<${Button} kind="danger-quiet" onClick=${close}>${word('close')}<//>`
+            : html`<${Button} kind="quiet" small onClick=${() => {
+                setChosen(mine);
+                setAgain(true);
+              }}>${word('changeVote')}<//>`
+        }`
+    }</article>`;
 }
 
 function Launch({ as, session, word, look }) {
@@ -92,23 +126,40 @@ function Launch({ as, session, word, look }) {
   const errors = Object.fromEntries((problem?.errors || []).map((error) => [error.field, error.message]));
   const launch = async (event) => {
     event.preventDefault();
-    const body = { question, options: options.map((text) => text.trim()).filter(Boolean), multiple, anonymous, results: hidden ? 'after_close' : 'always' };
+    const body = {
+      question,
+      options: options.map((text) => text.trim()).filter(Boolean),
+      multiple,
+      anonymous,
+      results: hidden ? 'after_close' : 'always',
+    };
     const text = JSON.stringify(body);
     if (attempt.current.text !== text) attempt.current = { text, key: crypto.randomUUID() };
     setProblem(null);
     try {
-      await click('Launch a poll', () => api(as).post(`/v1/sessions/${session.id}/polls`, body, { 'idempotency-key': attempt.current.key }), { quiet: true });
+      await click(
+        'Launch a poll',
+        () => api(as).post(`/v1/sessions/${session.id}/polls`, body, { 'idempotency-key': attempt.current.key }),
+        { quiet: true },
+      );
       setQuestion('');
       setOptions(['', '']);
       attempt.current = { text: '', key: '' };
       await look();
-    } catch (told) { setProblem(told); }
+    } catch (told) {
+      setProblem(told);
+    }
   };
   return html`<form class="card poll launch" onSubmit=${launch}><h3>${word('newPoll')}</h3><${ProblemNote} of=${problem} />
     <${Text} label=${word('question')} value=${question} onInput=${setQuestion} error=${errors.question} required maxlength=${300} dir="auto" />
-    ${options.map((text, n) => html`<div class="option-row" key=${n}><${Text} label=${word('option', { n: n + 1 })} value=${text} error=${errors[`options[${n}]`] || errors[`options[${n}].text`]} required=${n < 2} maxlength=${200} dir="auto"
+    ${options.map(
+      (
+        text,
+        n,
+      ) => html`<div class="option-row" key=${n}><${Text} label=${word('option', { n: n + 1 })} value=${text} error=${errors[`options[${n}]`] || errors[`options[${n}].text`]} required=${n < 2} maxlength=${200} dir="auto"
         onInput=${(value) => setOptions(options.map((held, m) => (m === n ? value : held)))} />
-      ${options.length > 2 && html`<${Button} kind="quiet" small icon="close" label=${word('removeOption', { n: n + 1 })} onClick=${() => setOptions(options.filter((_, m) => m !== n))} />`}</div>`)}
+      ${options.length > 2 && html`<${Button} kind="quiet" small icon="close" label=${word('removeOption', { n: n + 1 })} onClick=${() => setOptions(options.filter((_, m) => m !== n))} />`}</div>`,
+    )}
     ${options.length < MOST_OPTIONS && html`<p><${Button} kind="quiet" small icon="plus" onClick=${() => setOptions([...options, ''])}>${word('addOption')}<//></p>`}
     <${Switch} label=${word('multiple')} checked=${multiple} onChange=${setMultiple} /><${Switch} label=${word('anonymous')} checked=${anonymous} onChange=${setAnonymous} />
     <${Switch} label=${word('afterClose')} checked=${hidden} onChange=${setHidden} />

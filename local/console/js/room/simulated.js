@@ -7,7 +7,8 @@ import { Avatar, Badge, Button } from '../parts/basic.js';
 
 const LOOK_EVERY_MS = 2_000;
 
-const sim = async (number, what, body) => (await call({ method: 'POST', path: `/zoom/sim/meetings/${number}/${what}`, body, background: true })).data;
+const sim = async (number, what, body) =>
+  (await call({ method: 'POST', path: `/zoom/sim/meetings/${number}/${what}`, body, background: true })).data;
 const look = async (number) => (await call({ path: `/zoom/sim/meetings/${number}`, background: true })).data;
 
 /** Joins like the Meeting SDK would with this payload. Returns the id of the participation. */
@@ -18,8 +19,12 @@ export async function enter(pass, email) {
     const started = await sim(pass.meeting_number, 'start', who);
     return started.participants.find((each) => each.host && !each.leave_time).participant_uuid;
   }
-  if (pass.role === 0 && meeting.status !== 'started' && !meeting.settings?.join_before_host) throw new Problem({ title: '', detail: '', code: 'waiting_for_host', waits: true });
-  const joined = await sim(pass.meeting_number, 'join', { ...who, email: pass.role === 1 ? meeting.host_email : email });
+  if (pass.role === 0 && meeting.status !== 'started' && !meeting.settings?.join_before_host)
+    throw new Problem({ title: '', detail: '', code: 'waiting_for_host', waits: true });
+  const joined = await sim(pass.meeting_number, 'join', {
+    ...who,
+    email: pass.role === 1 ? meeting.host_email : email,
+  });
   return joined.participant_uuid;
 }
 
@@ -44,25 +49,40 @@ export function SimulatedRoom({ pass, me, word, onLeft }) {
     see();
     const timer = setInterval(see, LOOK_EVERY_MS);
     // Closing the window leaves the meeting.
-    const closing = () => { if (!gone.current) navigator.sendBeacon(`/zoom/sim/meetings/${number}/leave`, JSON.stringify({ participant_uuid: me })); };
+    const closing = () => {
+      if (!gone.current)
+        navigator.sendBeacon(`/zoom/sim/meetings/${number}/leave`, JSON.stringify({ participant_uuid: me }));
+    };
     addEventListener('pagehide', closing);
-    return () => { clearInterval(timer); removeEventListener('pagehide', closing); };
+    return () => {
+      clearInterval(timer);
+      removeEventListener('pagehide', closing);
+    };
   }, [me]);
   const leave = async () => {
     await sim(number, 'leave', { participant_uuid: me }).catch(() => {});
     out(false);
   };
   const end = async () => {
-    const sure = await ask({ title: word('endAllAsk'), text: word('endAllMore'), yes: word('endAll'), no: word('keep') });
+    const sure = await ask({
+      title: word('endAllAsk'),
+      text: word('endAllMore'),
+      yes: word('endAll'),
+      no: word('keep'),
+    });
     if (!sure) return;
     await sim(number, 'end', {}).catch(() => {});
     out(true);
   };
   return html`<section class="simulated" aria-label=${word('inRoom')}>
     <p class="simulated-note"><${Badge} tone="info" icon="video">${word('simulated')}<//><span class="fine">${word('simulatedMore')}</span></p>
-    <ul class="seats">${people.map((who) => html`<li class=${`seat${who.host ? ' host' : ''}`} key=${who.participant_uuid}><${Avatar} of=${{ name: who.name }} size="big" />
+    <ul class="seats">${people.map(
+      (
+        who,
+      ) => html`<li class=${`seat${who.host ? ' host' : ''}`} key=${who.participant_uuid}><${Avatar} of=${{ name: who.name }} size="big" />
       <p><bdi>${who.name}</bdi>${who.participant_uuid === me && html` <span class="fine">(${word('you')})</span>`}</p>
-      <p class="fine">${who.host && html`<${Badge} tone="info">${word('host')}<//> `}${word('since', { time: hour(who.join_time, HERE) })}</p></li>`)}</ul>
+      <p class="fine">${who.host && html`<${Badge} tone="info">${word('host')}<//> `}${word('since', { time: hour(who.join_time, HERE) })}</p></li>`,
+    )}</ul>
     <div class="controls" role="toolbar" aria-label=${word('inRoom')}><${Badge} icon="people">${people.length}<//>
       <${Button} kind="danger" icon="leave" onClick=${leave}>${word('leave')}<//>${pass.role === 1 && html`<${Button} kind="danger-quiet" onClick=${end}>${word('endAll')}<//>`}</div></section>`;
 }

@@ -6,31 +6,59 @@ import { go, href } from '../route.js';
 import { stamp, HERE } from '../time.js';
 import { Badge, CopyButton, Empty, Loaded, Segments } from '../parts/basic.js';
 
-const KINDS = { cancelled: 'bad', uninvited: 'bad', reminder: 'warn', scheduled: 'good', updated: 'info', resent: 'info' };
+const KINDS = {
+  cancelled: 'bad',
+  uninvited: 'bad',
+  reminder: 'warn',
+  scheduled: 'good',
+  updated: 'info',
+  resent: 'info',
+};
 
 export function Mail({ id }) {
   const list = useLoad('mail', async () => (await stack.get('/local/mail')).items.reverse());
-  return html`<${Loaded} of=${list} height=${60}>${(items) => (items.length ? html`<div class="split${id ? ' chosen' : ''}">
-    <ul class="mails" aria-label="Mails">${items.map((mail) => html`<li key=${mail.id}><a href=${href('scenes', `mail/${mail.id}`)} aria-current=${mail.id === id ? 'true' : undefined}
-      onClick=${(event) => { event.preventDefault(); go('scenes', `mail/${mail.id}`); }}>
+  return html`<${Loaded} of=${list} height=${60}>${(items) =>
+    items.length
+      ? html`<div class="split${id ? ' chosen' : ''}">
+    <ul class="mails" aria-label="Mails">${items.map(
+      (
+        mail,
+      ) => html`<li key=${mail.id}><a href=${href('scenes', `mail/${mail.id}`)} aria-current=${mail.id === id ? 'true' : undefined}
+      onClick=${(event) => {
+        event.preventDefault();
+        go('scenes', `mail/${mail.id}`);
+      }}>
       <span class="mail-to">${mail.to}</span><time class="fine" datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}</time>
-      <span class="mail-subject">${mail.subject}</span>${mail.kind && html`<${Badge} tone=${KINDS[mail.kind] || 'quiet'}>${mail.kind.replaceAll('_', ' ')}<//>`}</a></li>`)}</ul>
+      <span class="mail-subject">${mail.subject}</span>${mail.kind && html`<${Badge} tone=${KINDS[mail.kind] || 'quiet'}>${mail.kind.replaceAll('_', ' ')}<//>`}</a></li>`,
+    )}</ul>
     <div class="reader">${id ? html`<${Letter} key=${id} id=${id} />` : html`<${Empty} icon="mail" title="Choose a mail" />`}</div></div>`
-    : html`<${Empty} icon="mail" title="No mail yet">No mail leaves this machine. Invitations, changes, reminders and cancellations appear here.<//>`)}<//>`;
+      : html`<${Empty} icon="mail" title="No mail yet">No mail leaves this machine. Invitations, changes, reminders and cancellations appear here.<//>`}<//>`;
 }
 
 function Letter({ id }) {
   const [as, setAs] = useState('page');
   const mail = useLoad(`mail ${id}`, () => stack.get(`/local/mail/${id}/parts`), { every: 0 });
-  const raw = useLoad(`raw ${id}`, async () => (await call({ path: `/local/mail/${id}`, text: true, background: true })).data, { every: 0 });
+  const raw = useLoad(
+    `raw ${id}`,
+    async () => (await call({ path: `/local/mail/${id}`, text: true, background: true })).data,
+    { every: 0 },
+  );
   return html`<${Loaded} of=${mail} height=${200}>${(of) => {
-    const views = [of.has_html && ['page', 'Rendered'], of.text && ['text', 'Plain text'], of.calendar && ['calendar', 'Calendar entry'], ['raw', 'Raw']].filter(Boolean);
+    const views = [
+      of.has_html && ['page', 'Rendered'],
+      of.text && ['text', 'Plain text'],
+      of.calendar && ['calendar', 'Calendar entry'],
+      ['raw', 'Raw'],
+    ].filter(Boolean);
     const view = views.some(([key]) => key === as) ? as : views[0][0];
     const source = { text: of.text, calendar: of.calendar, raw: raw.data || '' }[view];
     return html`<article class="letter card" aria-label=${of.subject}><header><h3>${of.subject}</h3>
         <p class="fine">From ${of.from} to ${of.to.join(', ')}<br />${stamp(of.sent_at, HERE)} by ${of.service}</p>
         <${Segments} label="Show the mail" value=${view} onChange=${setAs} of=${views} /></header>
-      ${view === 'page' ? html`<iframe src=${`/local/mail/${id}/html`} title=${`The mail “${of.subject}”, rendered`} sandbox=""></iframe>`
-        : html`<div class="source"><${CopyButton} text=${source} what="Text" /><pre tabindex="0" aria-label="The mail’s text">${source}</pre></div>`}</article>`;
+      ${
+        view === 'page'
+          ? html`<iframe src=${`/local/mail/${id}/html`} title=${`The mail “${of.subject}”, rendered`} sandbox=""></iframe>`
+          : html`<div class="source"><${CopyButton} text=${source} what="Text" /><pre tabindex="0" aria-label="The mail’s text">${source}</pre></div>`
+      }</article>`;
   }}<//>`;
 }

@@ -12,7 +12,16 @@ import { Meter } from './meter.js';
 import { Directory } from './directory.js';
 import { Hosts } from './hosts.js';
 
-const PARTS = [['mail', 'Mail'], ['clock', 'Clock and sweeps'], ['meetings', 'In the meeting'], ['faults', 'Faults'], ['dead', 'Dead letters'], ['usage', 'Usage'], ['directory', 'School'], ['hosts', 'Hosts']];
+const PARTS = [
+  ['mail', 'Mail'],
+  ['clock', 'Clock and sweeps'],
+  ['meetings', 'In the meeting'],
+  ['faults', 'Faults'],
+  ['dead', 'Dead letters'],
+  ['usage', 'Usage'],
+  ['directory', 'School'],
+  ['hosts', 'Hosts'],
+];
 
 export function Scenes({ place }) {
   const [part, id] = place.split('/');

@@ -18,9 +18,11 @@ export function Upcoming({ as }) {
   const [which, setWhich] = useState('upcoming');
   const list = useLoad(`mine ${as} ${which}`, async () => {
     const at = now();
-    const range = which === 'upcoming' ? '' : `&from=${new Date(at - 90 * DAY_MS).toISOString()}&to=${new Date(at).toISOString()}`;
+    const range =
+      which === 'upcoming' ? '' : `&from=${new Date(at - 90 * DAY_MS).toISOString()}&to=${new Date(at).toISOString()}`;
     const items = await all(as, `/v1/me/sessions?limit=100${range}`);
-    const over = (session) => session.join.state === 'closed' || session.status === 'ended' || session.status === 'cancelled';
+    const over = (session) =>
+      session.join.state === 'closed' || session.status === 'ended' || session.status === 'cancelled';
     return which === 'upcoming' ? items.filter((session) => !over(session)) : items.filter(over).reverse();
   });
   const capabilities = useCapabilities(as);
@@ -28,9 +30,10 @@ export function Upcoming({ as }) {
   return html`<${Heading}>Your live classes<//>
     <${FeatureOff} of=${capabilities.data} />
     <div class="toolbar"><${Segments} label="Which classes" value=${which} onChange=${setWhich} of=${[['upcoming', 'Upcoming'], ['past', 'Past and cancelled']]} /></div>
-    <${Loaded} of=${list} height=${112}>${(items) => (items.length
-      ? html`<ul class="classes">${items.map((session) => html`<${Class} key=${session.id} as=${as} session=${session} />`)}</ul>`
-      : html`<${Empty} title=${which === 'upcoming' ? 'No upcoming classes' : 'No past classes'}>${which === 'upcoming' && 'Classes appear here when a trainer schedules them for you.'}<//>`)}<//>
+    <${Loaded} of=${list} height=${112}>${(items) =>
+      items.length
+        ? html`<ul class="classes">${items.map((session) => html`<${Class} key=${session.id} as=${as} session=${session} />`)}</ul>`
+        : html`<${Empty} title=${which === 'upcoming' ? 'No upcoming classes' : 'No past classes'}>${which === 'upcoming' && 'Classes appear here when a trainer schedules them for you.'}<//>`}<//>
     ${disclaimer && html`<p class="disclaimer">${disclaimer}</p>`}`;
 }
 
@@ -54,8 +57,10 @@ function Door({ as, session, at }) {
   if (state === 'open') {
     return html`<a class="button primary" href=${room(session, as)} target="_blank" rel="noopener" aria-label=${`Join: ${session.title}`}><${Icon} name="video" /><span>Join</span></a>`;
   }
-  if (state === 'waiting_for_host') return html`<span class="door"><${Badge} tone="info" icon="clock">Waiting for the trainer<//></span>`;
-  if (state === 'no_meeting_yet') return html`<span class="door"><${Badge} tone="warn" icon="warn">No meeting yet<//></span>`;
+  if (state === 'waiting_for_host')
+    return html`<span class="door"><${Badge} tone="info" icon="clock">Waiting for the trainer<//></span>`;
+  if (state === 'no_meeting_yet')
+    return html`<span class="door"><${Badge} tone="warn" icon="warn">No meeting yet<//></span>`;
   if (state === 'too_early') {
     return html`<span class="door"><button type="button" class="button primary" aria-disabled="true" disabled><${Icon} name="video" /><span>Join</span></button>
       <span class="fine" role="timer">opens in ${span(new Date(opens).getTime() - at)}</span></span>`;
@@ -74,7 +79,11 @@ function Class({ as, session }) {
       ${session.has_recording && html`<${Go} as=${as} to=${`classes/${session.id}/recordings`} class="button"><${Icon} name="play" /><span>Watch recording</span><//>`}</div></li>`;
 }
 
-const PARTS = [['overview', 'Overview'], ['recordings', 'Recordings'], ['polls', 'Polls']];
+const PARTS = [
+  ['overview', 'Overview'],
+  ['recordings', 'Recordings'],
+  ['polls', 'Polls'],
+];
 
 export function Detail({ as, id, part = 'overview' }) {
   const session = useLoad(`class ${as} ${id}`, () => api(as).get(`/v1/sessions/${id}`));
@@ -86,10 +95,13 @@ function One({ as, of, part }) {
   return html`<${Heading} as=${as} back=${['classes', 'Your live classes']} actions=${html`<${Door} as=${as} session=${of} at=${at} />`}>${of.title}<//>
     <p class="class-facts"><${Status} of=${of.status} /><${Provider} of=${of.provider} /><${When} of=${of} /></p>
     <${Places} label="Parts of the class" of=${PARTS} at=${part} link=${(key) => href(as, `classes/${of.id}/${key}`)} onGo=${(key) => go(as, `classes/${of.id}/${key}`)} />
-    ${part === 'overview' && html`<div class="card"><dl class="facts">
+    ${
+      part === 'overview' &&
+      html`<div class="card"><dl class="facts">
       ${of.course_title && html`<dt>Course</dt><dd>${of.course_title}</dd>`}
       <dt>About</dt><dd class="lines">${of.description || 'No description.'}</dd>
-      <dt>Recorded</dt><dd>${of.record_session ? 'Yes. You can watch it here afterwards.' : 'No'}</dd></dl></div>`}
+      <dt>Recorded</dt><dd>${of.record_session ? 'Yes. You can watch it here afterwards.' : 'No'}</dd></dl></div>`
+    }
     ${part === 'recordings' && html`<${Recordings} as=${as} session=${of} />`}
     ${part === 'polls' && html`<${Results} as=${as} session=${of} mayExport=${false} />`}`;
 }

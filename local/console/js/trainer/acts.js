@@ -12,7 +12,11 @@ export async function cancel(as, session) {
     field: { label: 'Reason', hint: 'One sentence for the mail.' },
   });
   if (!sure) return;
-  await click('Cancel a class', () => api(as).post(`/v1/sessions/${session.id}/cancel`, sure.text ? { reason: sure.text } : {}), { done: 'The class is cancelled.' });
+  await click(
+    'Cancel a class',
+    () => api(as).post(`/v1/sessions/${session.id}/cancel`, sure.text ? { reason: sure.text } : {}),
+    { done: 'The class is cancelled.' },
+  );
 }
 
 export async function resend(as, session) {

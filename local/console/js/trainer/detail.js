@@ -14,11 +14,19 @@ import { Results } from './results.js';
 import { Timeline } from './timeline.js';
 import { cancel, resend } from './acts.js';
 
-const PARTS = [['overview', 'Overview'], ['attendance', 'Attendance'], ['recordings', 'Recordings'], ['polls', 'Polls'], ['timeline', 'Timeline']];
+const PARTS = [
+  ['overview', 'Overview'],
+  ['attendance', 'Attendance'],
+  ['recordings', 'Recordings'],
+  ['polls', 'Polls'],
+  ['timeline', 'Timeline'],
+];
 
 export function Detail({ as, id, part = 'overview' }) {
   const session = useLoad(`class ${as} ${id}`, () => api(as).get(`/v1/sessions/${id}`));
-  return html`${session.problem && !session.data && html`<${Heading} as=${as} back=${['classes', 'Classes']}>Class<//>`}<${Loaded} of=${session} height=${150}>${(of) => html`
+  return html`${session.problem && !session.data && html`<${Heading} as=${as} back=${['classes', 'Classes']}>Class<//>`}<${Loaded} of=${session} height=${150}>${(
+    of,
+  ) => html`
     <${Head} as=${as} of=${of} />
     <${Places} label="Parts of the class" of=${PARTS} at=${part} link=${(key) => href(as, `classes/${id}/${key}`)} onGo=${(key) => go(as, `classes/${id}/${key}`)} />
     ${part === 'overview' && html`<${Overview} as=${as} of=${of} />`}
@@ -40,19 +48,51 @@ function Head({ as, of }) {
     <p class="class-facts"><${Status} of=${of.status} /><${Provider} of=${of.provider} />${of.record_session && html`<${Badge} icon="record">Recorded<//>`}<${When} of=${of} /></p>`;
 }
 
-const DRIFT = { title: 'its title', description: 'its description', record_session: 'it is recorded', starts_at: 'its start', duration_minutes: 'its duration', deleted: 'its existence' };
-const MAIL = [['sent', 'sent'], ['queued', 'waiting'], ['retrying', 'retrying'], ['failed', 'failed'], ['dead', 'failed five times'], ['dropped', 'no longer relevant']];
+const DRIFT = {
+  title: 'its title',
+  description: 'its description',
+  record_session: 'it is recorded',
+  starts_at: 'its start',
+  duration_minutes: 'its duration',
+  deleted: 'its existence',
+};
+const MAIL = [
+  ['sent', 'sent'],
+  ['queued', 'waiting'],
+  ['retrying', 'retrying'],
+  ['failed', 'failed'],
+  ['dead', 'failed five times'],
+  ['dropped', 'no longer relevant'],
+];
 
 const WARNINGS = {
-  zoom_not_connected: ['Zoom is not connected', 'You cannot start this class, and nobody is reminded of it, until you connect Zoom again.'],
-  reauth_required: ['Zoom must be connected again', 'You cannot start this class, and nobody is reminded of it, until you connect Zoom again.'],
-  forty_minutes: ['Zoom ends this class after 40 minutes', 'Your Zoom user has no licence. Shorten the class, or buy a licence at Zoom and connect again.'],
-  overlap: ['Another class takes place at the same time', 'The Zoom account may not be able to host both. Move or cancel one of them.'],
-  other_zoom_user: ['Another Zoom user hosts this class', 'You cannot start or change it, and nobody is reminded of it, until you connect that Zoom user again.'],
+  zoom_not_connected: [
+    'Zoom is not connected',
+    'You cannot start this class, and nobody is reminded of it, until you connect Zoom again.',
+  ],
+  reauth_required: [
+    'Zoom must be connected again',
+    'You cannot start this class, and nobody is reminded of it, until you connect Zoom again.',
+  ],
+  forty_minutes: [
+    'Zoom ends this class after 40 minutes',
+    'Your Zoom user has no licence. Shorten the class, or buy a licence at Zoom and connect again.',
+  ],
+  overlap: [
+    'Another class takes place at the same time',
+    'The Zoom account may not be able to host both. Move or cancel one of them.',
+  ],
+  other_zoom_user: [
+    'Another Zoom user hosts this class',
+    'You cannot start or change it, and nobody is reminded of it, until you connect that Zoom user again.',
+  ],
 };
 
 /** Where the platform hosts, a trainer cannot buy the licence. */
-const NO_LICENCE = ['Zoom ends this class after 40 minutes', 'The platform’s Zoom account has no licence for it. Shorten the class, or ask the platform for a licence.'];
+const NO_LICENCE = [
+  'Zoom ends this class after 40 minutes',
+  'The platform’s Zoom account has no licence for it. Shorten the class, or ask the platform for a licence.',
+];
 
 function Warning({ of, hosting }) {
   const [title, text] = (of === 'forty_minutes' && hosting === 'platform' && NO_LICENCE) || WARNINGS[of];
@@ -63,10 +103,15 @@ function Overview({ as, of }) {
   const mail = of.mail && MAIL.filter(([key]) => of.mail[key] > 0);
   return html`
     ${of.warnings.filter((warning) => WARNINGS[warning]).map((warning) => html`<${Warning} key=${warning} of=${warning} hosting=${of.hosting} />`)}
-    ${of.drift.includes('deleted') ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Restore the meeting at Zoom, or cancel this class and schedule it again.</p><//>`
-      : of.drift.includes('record_session') && of.record_session ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`
-      : of.drift.length > 0 && html`<${Note} tone="warn" title="The meeting was changed at Zoom"><p>Different: ${of.drift.map((field) => DRIFT[field] || field.replace('settings.', 'setting ').replaceAll('_', ' ')).join(', ')}. Save the class to correct the meeting at Zoom.</p>
-        <${Button} small icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit and save<//><//>`}
+    ${
+      of.drift.includes('deleted')
+        ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Restore the meeting at Zoom, or cancel this class and schedule it again.</p><//>`
+        : of.drift.includes('record_session') && of.record_session
+          ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`
+          : of.drift.length > 0 &&
+            html`<${Note} tone="warn" title="The meeting was changed at Zoom"><p>Different: ${of.drift.map((field) => DRIFT[field] || field.replace('settings.', 'setting ').replaceAll('_', ' ')).join(', ')}. Save the class to correct the meeting at Zoom.</p>
+        <${Button} small icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit and save<//><//>`
+    }
     <div class="card"><dl class="facts">
       <dt>When</dt><dd>${longDay(of.starts_at, of.timezone)}<br /><${When} of=${of} brief /></dd>
       ${of.actual_started_at && html`<dt>Held</dt><dd>${stamp(of.actual_started_at, of.timezone)}${of.actual_ended_at ? ` – ${stamp(of.actual_ended_at, of.timezone)}` : ' – live'} ${zoneName(of.starts_at, of.timezone)}</dd>`}

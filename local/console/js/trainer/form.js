@@ -32,8 +32,20 @@ function blank(capabilities) {
   // Default: tomorrow at ten, which is always in the future.
   const tomorrow = wall(now() + 86_400_000, HERE);
   return {
-    audience_type: 'course', course_id: null, invitees: [], title: '', description: '', date: tomorrow.date, time: '10:00',
-    timezone: HERE, duration_minutes: allowsDuration(capabilities, 60) ? 60 : capabilities.plan.limits.max_duration_minutes, provider: 'zoom', join_url: '', record_session: false, settings: {}, co_trainers: [],
+    audience_type: 'course',
+    course_id: null,
+    invitees: [],
+    title: '',
+    description: '',
+    date: tomorrow.date,
+    time: '10:00',
+    timezone: HERE,
+    duration_minutes: allowsDuration(capabilities, 60) ? 60 : capabilities.plan.limits.max_duration_minutes,
+    provider: 'zoom',
+    join_url: '',
+    record_session: false,
+    settings: {},
+    co_trainers: [],
   };
 }
 
@@ -58,18 +70,25 @@ function filled(session) {
 }
 
 /** Warnings about a class that was saved nevertheless. */
-const WARNINGS = { overlap: 'It overlaps with another class.', forty_minutes: 'Its host has no Zoom licence, so Zoom ends it after 40 minutes.' };
+const WARNINGS = {
+  overlap: 'It overlaps with another class.',
+  forty_minutes: 'Its host has no Zoom licence, so Zoom ends it after 40 minutes.',
+};
 
 /** Returns the request body: only fields of the audience and the provider, because the API refuses others. */
 function body(draft) {
   const zoom = draft.provider === 'zoom';
-  const settings = Object.fromEntries(Object.entries(draft.settings).filter(([, value]) => value !== null && value !== undefined));
+  const settings = Object.fromEntries(
+    Object.entries(draft.settings).filter(([, value]) => value !== null && value !== undefined),
+  );
   return {
     title: draft.title,
     ...(draft.description.trim() && { description: draft.description }),
     audience_type: draft.audience_type,
     ...(draft.audience_type === 'course' && { course_id: draft.course_id }),
-    ...(draft.audience_type === 'invitees' && { invitees: draft.invitees.map(({ email, name }) => (name ? { email, name } : { email })) }),
+    ...(draft.audience_type === 'invitees' && {
+      invitees: draft.invitees.map(({ email, name }) => (name ? { email, name } : { email })),
+    }),
     starts_at: `${draft.date}T${draft.time}:00`,
     timezone: draft.timezone,
     duration_minutes: Number(draft.duration_minutes),
@@ -117,13 +136,16 @@ function IfEnabled({ as, children }) {
 export function Edit({ as, id }) {
   const session = useLoad(`edit ${id}`, () => api(as).get(`/v1/sessions/${id}`), { every: 0 });
   return html`<${Heading} as=${as} back=${[`classes/${id}`, 'Back to the class']}>Edit class<//>
-    <${IfEnabled} as=${as}>${(capabilities) => html`<${Loaded} of=${session} height=${140}>${(of) => html`<${Form} as=${as} name=${`draft ${id}`}
+    <${IfEnabled} as=${as}>${(capabilities) =>
+      html`<${Loaded} of=${session} height=${140}>${(of) => html`<${Form} as=${as} name=${`draft ${id}`}
       session=${of} initial=${() => filled(of)} capabilities=${capabilities} />`}<//>`}<//>`;
 }
 
 function Form({ as, name, session, initial, capabilities }) {
   // Keep the draft during navigation.
-  const [draft, setDraft] = useState(() => JSON.parse(sessionStorage.getItem(name)) || { ...initial(), version: session?.version });
+  const [draft, setDraft] = useState(
+    () => JSON.parse(sessionStorage.getItem(name)) || { ...initial(), version: session?.version },
+  );
   const [errors, setErrors] = useState({});
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -138,7 +160,13 @@ function Form({ as, name, session, initial, capabilities }) {
   const set = (field) => (value) => {
     touched.current = true;
     setDraft((held) => ({ ...held, [field]: value }));
-    setErrors((held) => Object.fromEntries(Object.entries(held).filter(([key]) => !key.startsWith(field) && !(field === 'date' || field === 'time' ? key === 'starts_at' : false))));
+    setErrors((held) =>
+      Object.fromEntries(
+        Object.entries(held).filter(
+          ([key]) => !key.startsWith(field) && !(field === 'date' || field === 'time' ? key === 'starts_at' : false),
+        ),
+      ),
+    );
   };
   const zones = useMemo(() => ZONES.map((zone) => ({ key: zone, text: zone.replaceAll('_', ' ') })), []);
   const leave = (to) => {
@@ -156,17 +184,27 @@ function Form({ as, name, session, initial, capabilities }) {
     if (busy) return;
     const found = missing(draft);
     setProblem(null);
-    if (Object.keys(found).length) { show(found); return; }
+    if (Object.keys(found).length) {
+      show(found);
+      return;
+    }
     setBusy(true);
     const wanted = { ...body(draft), ...(insists && { allow_overlap: true }) };
     // A retry of the same request uses the same key and returns the same class.
     const text = JSON.stringify(wanted);
     if (attempt.current.text !== text) attempt.current = { text, key: crypto.randomUUID() };
     try {
-      const saved = await click(session ? 'Edit a class' : 'Schedule a class', () => (session
-        ? api(as).put(`/v1/sessions/${session.id}`, wanted, { 'if-match': `"${draft.version}"` })
-        : api(as).post('/v1/sessions', wanted, { 'idempotency-key': attempt.current.key })), { quiet: true });
-      const warnings = Object.entries(WARNINGS).filter(([key]) => saved.warnings.includes(key)).map(([, words]) => ` ${words}`);
+      const saved = await click(
+        session ? 'Edit a class' : 'Schedule a class',
+        () =>
+          session
+            ? api(as).put(`/v1/sessions/${session.id}`, wanted, { 'if-match': `"${draft.version}"` })
+            : api(as).post('/v1/sessions', wanted, { 'idempotency-key': attempt.current.key }),
+        { quiet: true },
+      );
+      const warnings = Object.entries(WARNINGS)
+        .filter(([key]) => saved.warnings.includes(key))
+        .map(([, words]) => ` ${words}`);
       say(`${session ? 'Saved.' : `“${saved.title}” is scheduled.`}${warnings.join('')}`);
       leave(session ? `classes/${saved.id}` : 'classes');
     } catch (told) {
@@ -179,31 +217,52 @@ function Form({ as, name, session, initial, capabilities }) {
   const discard = () => leave(session ? `classes/${session.id}` : 'classes');
   const readAnew = () => setDraft((held) => ({ ...held, version: session.version }));
 
-  const known = ['title', 'description', 'course_id', 'starts_at', 'timezone', 'duration_minutes', 'record_session', 'join_url'];
+  const known = [
+    'title',
+    'description',
+    'course_id',
+    'starts_at',
+    'timezone',
+    'duration_minutes',
+    'record_session',
+    'join_url',
+  ];
   const others = Object.entries(errors).filter(([field]) => !known.includes(field) && !field.startsWith('invitees'));
   const listed = directory.data || [];
   const of = listed.filter((item) => item.type === 'course' && item.trainer_id === own);
   const colleagues = listed.filter((item) => item.type === 'user' && item.role === 'trainer' && item.id !== own);
   const teaching = draft.co_trainers || [];
   // Options that the plan does not allow are hidden, unless the class already has them.
-  const audiences = AUDIENCES.filter(([key]) => key !== 'invitees' || key === draft.audience_type || allowsInvitees(capabilities));
+  const audiences = AUDIENCES.filter(
+    ([key]) => key !== 'invitees' || key === draft.audience_type || allowsInvitees(capabilities),
+  );
   const durations = DURATIONS.filter((n) => allowsDuration(capabilities, n));
   const records = capabilities.recording_allowed || draft.record_session;
   const hosted = session ? session.hosting === 'platform' : capabilities.hosting === 'platform';
   return html`<form class="card form-card" ref=${form} onSubmit=${save} novalidate>
-    ${problem?.code === 'precondition_failed'
-      ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} Your changes are still here.</p>
-          <${Button} small onClick=${() => { readAnew(); setProblem(null); }}>Overwrite<//> <${Button} kind="quiet" small onClick=${discard}>Discard my changes<//><//>`
-      : problem?.conflicting_session_id
-        ? html`<${Conflict} as=${as} problem=${problem} word=${session ? 'Save anyway' : 'Schedule anyway'} onInsist=${() => save(null, true)} />`
-        : html`<${ProblemNote} of=${problem} />`}
+    ${
+      problem?.code === 'precondition_failed'
+        ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} Your changes are still here.</p>
+          <${Button} small onClick=${() => {
+            readAnew();
+            setProblem(null);
+          }}>Overwrite<//> <${Button} kind="quiet" small onClick=${discard}>Discard my changes<//><//>`
+        : problem?.conflicting_session_id
+          ? html`<${Conflict} as=${as} problem=${problem} word=${session ? 'Save anyway' : 'Schedule anyway'} onInsist=${() => save(null, true)} />`
+          : html`<${ProblemNote} of=${problem} />`
+    }
     ${others.length > 0 && html`<ul class="errors">${others.map(([field, message]) => html`<li key=${field}><code>${field}</code> ${message}</li>`)}</ul>`}
-    <fieldset class="audience"><legend>Audience</legend>${audiences.map(([key, icon, word, more]) => html`
+    <fieldset class="audience"><legend>Audience</legend>${audiences.map(
+      ([key, icon, word, more]) => html`
       <label key=${key} class=${draft.audience_type === key ? 'chosen' : ''}><input type="radio" name="audience" value=${key}
         checked=${draft.audience_type === key} onChange=${() => set('audience_type')(key)} />
-        <${Icon} name=${icon} /><span><strong>${word}</strong><span class="fine">${more}</span></span></label>`)}</fieldset>
-    ${draft.audience_type === 'course' && html`<${Combo} label="Course" placeholder="Search your courses" value=${draft.course_id}
-      options=${of.map((course) => ({ key: course.id, text: course.title, more: course.id }))} onChange=${set('course_id')} error=${errors.course_id} />`}
+        <${Icon} name=${icon} /><span><strong>${word}</strong><span class="fine">${more}</span></span></label>`,
+    )}</fieldset>
+    ${
+      draft.audience_type === 'course' &&
+      html`<${Combo} label="Course" placeholder="Search your courses" value=${draft.course_id}
+      options=${of.map((course) => ({ key: course.id, text: course.title, more: course.id }))} onChange=${set('course_id')} error=${errors.course_id} />`
+    }
     ${draft.audience_type === 'invitees' && html`<${Invitees} label="People" value=${draft.invitees} onChange=${set('invitees')} error=${errors.invitees} errors=${errors} />`}
     <${Text} label="Title" value=${draft.title} onInput=${set('title')} error=${errors.title} maxlength=${200} />
     <${Text} label="Description" optional lines=${3} value=${draft.description} onInput=${set('description')} error=${errors.description} maxlength=${2000} />
@@ -214,14 +273,27 @@ function Form({ as, name, session, initial, capabilities }) {
     <${Combo} label="Time zone" value=${draft.timezone} options=${zones} onChange=${set('timezone')} error=${errors.timezone}
       hint="The class keeps its local time across daylight saving changes." />
     ${!session && html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')} options=${[['zoom', hosted ? 'Zoom, in the platform’s account' : 'Zoom, in your account'], ['manual', 'Your own link']]} />`}
-    ${draft.provider === 'manual' ? html`<${Text} label="Link" type="url" placeholder="https://" value=${draft.join_url} onInput=${set('join_url')} error=${errors.join_url} />`
-      : html`${records && html`<${Switch} label="Record the class" hint="To Zoom’s cloud. Invited people can watch it afterwards." checked=${draft.record_session}
-          onChange=${set('record_session')} error=${errors.record_session} />`}
-        <details class="more"><summary>Meeting settings</summary>${SETTINGS.map(([key, word, hint]) => html`<${Switch} key=${key} label=${word} hint=${hint}
-          checked=${Boolean(draft.settings[key])} onChange=${(on) => set('settings')({ ...draft.settings, [key]: on })} />`)}</details>`}
-    ${colleagues.length > 0 && html`<details class="more" open=${teaching.length > 0}><summary>Co-trainers</summary>${colleagues.map(({ id, name: who }) => html`<${Switch} key=${id} label=${who}
+    ${
+      draft.provider === 'manual'
+        ? html`<${Text} label="Link" type="url" placeholder="https://" value=${draft.join_url} onInput=${set('join_url')} error=${errors.join_url} />`
+        : html`${
+            records &&
+            html`<${Switch} label="Record the class" hint="To Zoom’s cloud. Invited people can watch it afterwards." checked=${draft.record_session}
+          onChange=${set('record_session')} error=${errors.record_session} />`
+          }
+        <details class="more"><summary>Meeting settings</summary>${SETTINGS.map(
+          ([key, word, hint]) => html`<${Switch} key=${key} label=${word} hint=${hint}
+          checked=${Boolean(draft.settings[key])} onChange=${(on) => set('settings')({ ...draft.settings, [key]: on })} />`,
+        )}</details>`
+    }
+    ${
+      colleagues.length > 0 &&
+      html`<details class="more" open=${teaching.length > 0}><summary>Co-trainers</summary>${colleagues.map(
+        ({ id, name: who }) => html`<${Switch} key=${id} label=${who}
       hint=${hosted && draft.provider === 'zoom' ? 'Starts the class as its host, runs polls, corrects attendance' : 'Joins early, runs polls, corrects attendance'} checked=${teaching.includes(id)}
-      onChange=${(on) => set('co_trainers')(on ? [...teaching, id] : teaching.filter((each) => each !== id))} />`)}</details>`}
+      onChange=${(on) => set('co_trainers')(on ? [...teaching, id] : teaching.filter((each) => each !== id))} />`,
+      )}</details>`
+    }
     <footer class="form-foot"><${Button} kind="quiet" onClick=${discard}>Discard<//>
       <${Button} type="submit" kind="primary" busy=${busy}>${session ? 'Save changes' : 'Schedule class'}<//></footer></form>`;
 }

@@ -37,10 +37,11 @@ export function Classes({ as }) {
     <${FeatureOff} of=${capabilities.data} /><${PlanLimits} of=${capabilities.data} />
     <${ZoomCard} as=${as} connection=${connection} />
     <div class="toolbar"><${Segments} label="Which classes" value=${which} onChange=${setWhich} of=${[['active', 'Active'], ['past', 'Past and cancelled']]} /></div>
-    <${Loaded} of=${list} height=${112}>${(items) => (items.length
-      ? html`<ul class="classes">${items.map((session) => html`<${Class} key=${session.id} as=${as} session=${session} />`)}</ul>`
-      : html`<${Empty} title=${which === 'active' ? 'No upcoming classes' : `No classes in the last ${days} days`}>
-          ${which === 'active' && 'Schedule the first for a course, for people by e-mail, or for anyone with the link.'}<//>`)}<//>
+    <${Loaded} of=${list} height=${112}>${(items) =>
+      items.length
+        ? html`<ul class="classes">${items.map((session) => html`<${Class} key=${session.id} as=${as} session=${session} />`)}</ul>`
+        : html`<${Empty} title=${which === 'active' ? 'No upcoming classes' : `No classes in the last ${days} days`}>
+          ${which === 'active' && 'Schedule the first for a course, for people by e-mail, or for anyone with the link.'}<//>`}<//>
     ${which === 'past' && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setDays(days + 90)}>Show earlier classes<//></p>`}`;
 }
 
@@ -64,16 +65,26 @@ function Class({ as, session }) {
         ${session.drift.length > 0 && html`<${Badge} tone="warn" icon="warn">Changed at Zoom<//>`}
         ${session.status === 'scheduled' && until > 0 && html`<span class="fine">in ${span(until)}</span>`}</p></div>
     <div class="class-acts">
-      ${startable && html`<a class="button primary small" href=${room(session, as)} target="_blank" rel="noopener"
+      ${
+        startable &&
+        html`<a class="button primary small" href=${room(session, as)} target="_blank" rel="noopener"
         aria-label=${`${session.status === 'live' ? 'Join' : 'Start'}: ${session.title}`}>
-        <${Icon} name="video" /><span>${session.status === 'live' ? 'Join' : 'Start'}</span></a>`}
+        <${Icon} name="video" /><span>${session.status === 'live' ? 'Join' : 'Start'}</span></a>`
+      }
       ${session.status === 'ended' && html`<${Go} as=${as} to=${`classes/${session.id}/attendance`} class="button small"><span>Attendance</span><//>`}
       ${!past && html`<${CopyButton} text=${session.meeting.join_url} what="Link" />`}
       ${editable && html`<${Button} kind="quiet" small icon="edit" label=${`Edit: ${session.title}`} onClick=${() => go(as, `classes/${session.id}/edit`)} />`}
-      ${!past && html`<${Menu} label=${`More for ${session.title}`} items=${[
-        { icon: 'calendar', text: 'Open', onClick: () => go(as, `classes/${session.id}`) },
-        session.audience_type !== 'standalone' && { icon: 'send', text: 'Resend invitation…', onClick: () => resend(as, session) },
-        { icon: 'trash', text: 'Cancel class…', danger: true, onClick: () => cancel(as, session) },
-      ]} />`}
+      ${
+        !past &&
+        html`<${Menu} label=${`More for ${session.title}`} items=${[
+          { icon: 'calendar', text: 'Open', onClick: () => go(as, `classes/${session.id}`) },
+          session.audience_type !== 'standalone' && {
+            icon: 'send',
+            text: 'Resend invitation…',
+            onClick: () => resend(as, session),
+          },
+          { icon: 'trash', text: 'Cancel class…', danger: true, onClick: () => cancel(as, session) },
+        ]} />`
+      }
     </div></li>`;
 }

@@ -21,12 +21,20 @@ export function useConnection(as) {
  */
 export async function connect(as) {
   const consent = window.open('', 'zoom-consent', 'popup,width=560,height=760');
-  const begun = await click('Start connecting Zoom', () => api(as).post('/v1/zoom/authorize', {
-    redirect_uri: `${location.origin}/callback`,
-  }));
-  if (!begun) { consent?.close(); return; }
+  const begun = await click('Start connecting Zoom', () =>
+    api(as).post('/v1/zoom/authorize', {
+      redirect_uri: `${location.origin}/callback`,
+    }),
+  );
+  if (!begun) {
+    consent?.close();
+    return;
+  }
   sessionStorage.setItem('connecting', as);
-  if (!consent) { location.assign(begun.authorize_url); return; }
+  if (!consent) {
+    location.assign(begun.authorize_url);
+    return;
+  }
   const channel = new BroadcastChannel(CHANNEL);
   channel.onmessage = ({ data }) => {
     channel.close();
@@ -38,12 +46,19 @@ export async function connect(as) {
 /** Finishes connecting with Zoom's code and state. */
 export async function finish(as, query) {
   if (query.get('error')) {
-    tell({ title: 'Zoom was not connected', message: 'Access was denied at Zoom. Nothing changed.', code: query.get('error') });
+    tell({
+      title: 'Zoom was not connected',
+      message: 'Access was denied at Zoom. Nothing changed.',
+      code: query.get('error'),
+    });
     return;
   }
-  const done = await click('Finish connecting Zoom', () => api(as).post('/v1/zoom/connect', {
-    code: query.get('code'), state: query.get('state'),
-  }));
+  const done = await click('Finish connecting Zoom', () =>
+    api(as).post('/v1/zoom/connect', {
+      code: query.get('code'),
+      state: query.get('state'),
+    }),
+  );
   if (done) say(`Zoom is connected as ${done.zoom_email}.`);
   changed();
 }
@@ -73,7 +88,8 @@ async function disconnect(as) {
     yes: 'Disconnect',
     no: 'Stay connected',
   });
-  if (sure) await click('Disconnect Zoom', () => api(as).delete('/v1/zoom/connection'), { done: 'Zoom is disconnected.' });
+  if (sure)
+    await click('Disconnect Zoom', () => api(as).delete('/v1/zoom/connection'), { done: 'Zoom is disconnected.' });
 }
 
 /** The trainer's host in the platform's own Zoom account. The trainer connects nothing. */
@@ -84,16 +100,27 @@ function PlatformHost({ of }) {
       <span class="zoom-who">${of.zoom_email} <span class="fine">You need no Zoom login</span></span></div>`;
   }
   const [title, text] = {
-    requested: ['Your host is being set up', 'Within a few minutes, you can schedule classes in the platform’s Zoom account.'],
-    invited: ['Accept Zoom’s invitation', `Zoom has sent a mail to ${of.zoom_email}. When you have accepted the invitation, you can schedule classes.`],
+    requested: [
+      'Your host is being set up',
+      'Within a few minutes, you can schedule classes in the platform’s Zoom account.',
+    ],
+    invited: [
+      'Accept Zoom’s invitation',
+      `Zoom has sent a mail to ${of.zoom_email}. When you have accepted the invitation, you can schedule classes.`,
+    ],
     failed: ['Your host could not be set up', 'You cannot schedule classes until the platform has corrected it.'],
-  }[state] || ['You have no host yet', 'You cannot schedule classes until the platform has set up a Zoom user for you.'];
+  }[state] || [
+    'You have no host yet',
+    'You cannot schedule classes until the platform has set up a Zoom user for you.',
+  ];
   return html`<${Note} tone=${state === 'failed' ? 'warn' : 'info'} icon=${state === 'failed' ? 'warn' : 'video'} title=${title}>
     <p>The platform hosts your classes. ${text}</p>${reason && html`<p class="fine">${reasonText(reason)}</p>`}<//>`;
 }
 
 export function ZoomCard({ as, connection }) {
-  return html`<section class="zoom-card" aria-label="Zoom account"><${Loaded} of=${connection} lines=${1} height=${58}>${(of) => {
+  return html`<section class="zoom-card" aria-label="Zoom account"><${Loaded} of=${connection} lines=${1} height=${58}>${(
+    of,
+  ) => {
     if (of.status === 'platform') return html`<${PlatformHost} of=${of} />`;
     if (of.status === 'not_connected') {
       return html`<${Note} tone="info" icon="video" title="Connect your Zoom account">
@@ -105,10 +132,13 @@ export function ZoomCard({ as, connection }) {
         <p>Zoom no longer accepts the connection${of.zoom_email ? ` of ${of.zoom_email}` : ''}. Reconnect to schedule, change or start classes.</p>
         <${Button} kind="primary" onClick=${() => connect(as)}>Reconnect Zoom<//><//>`;
     }
-    return html`${of.missing_scopes.length > 0 && html`<${Note} tone="warn" title="Zoom permissions are missing">
+    return html`${
+      of.missing_scopes.length > 0 &&
+      html`<${Note} tone="warn" title="Zoom permissions are missing">
         <p>Some features need these permissions. Reconnect and keep them selected:</p>
         <ul class="scopes">${of.missing_scopes.map((scope) => html`<li key=${scope}><code>${scope}</code></li>`)}</ul>
-        <${Button} kind="primary" small onClick=${() => connect(as)}>Reconnect Zoom<//><//>`}
+        <${Button} kind="primary" small onClick=${() => connect(as)}>Reconnect Zoom<//><//>`
+    }
       <div class="zoom-line"><${Badge} tone="good" icon="check">Zoom connected<//>
         <span class="zoom-who">${of.zoom_email} <span class="fine">since <time datetime=${of.connected_at}>${stamp(of.connected_at, HERE)}</time></span></span>
         <${Button} kind="quiet" small onClick=${() => disconnect(as)}>Disconnect<//></div>`;
