@@ -11,8 +11,8 @@ use shared::handlers::edge::HttpResponse;
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
     attendance, connect, directory, disconnect, hosts, join, meeting_sweep, notifications,
-    operations, outbox_sweep, payments, poll, reminder_sweep, resend_invite, session_cancel,
-    session_save, sessions, webhook,
+    operations, outbox_sweep, payments, poll, reconcile_sweep, reminder_sweep, resend_invite,
+    session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::telemetry;
@@ -48,6 +48,7 @@ pub struct Functions {
     resend_invite: Function<resend_invite::Deps>,
     reminder_sweep: Function<reminder_sweep::Deps>,
     meeting_sweep: Function<meeting_sweep::Deps>,
+    reconcile_sweep: Function<reconcile_sweep::Deps>,
     outbox_sweep: Function<outbox_sweep::Deps>,
 }
 
@@ -76,6 +77,7 @@ impl Functions {
             resend_invite: factory.function("resend-invite"),
             reminder_sweep: factory.function("reminder-sweep"),
             meeting_sweep: factory.function("meeting-sweep"),
+            reconcile_sweep: factory.function("reconcile-sweep"),
             outbox_sweep: factory.function("outbox-sweep"),
         })
     }
@@ -128,6 +130,11 @@ impl Functions {
             .map_err(|error| InvokeError::Failed(error.to_string())),
             "meeting-sweep" => {
                 let report = meeting_sweep::handle(&self.meeting_sweep, context.deadline).await;
+                let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;
+                Ok(serde_json::to_value(report)?)
+            }
+            "reconcile-sweep" => {
+                let report = reconcile_sweep::handle(&self.reconcile_sweep, context.deadline).await;
                 let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;
                 Ok(serde_json::to_value(report)?)
             }

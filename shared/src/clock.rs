@@ -1,6 +1,7 @@
 //! The clock. Each handler reads it once per event and passes `now` on. No other code reads the time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,17 @@ impl Clock {
         match self {
             Self::System => system_now(),
             Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// Waits for `duration`. A frozen clock does not wait, because its time does not pass.
+    pub async fn sleep(&self, duration: Duration) {
+        let is_frozen = match self {
+            Self::System => false,
+            Self::Manual(clock) => clock.time().frozen,
+        };
+        if !is_frozen {
+            tokio::time::sleep(duration).await;
         }
     }
 }

@@ -38,6 +38,7 @@ pub mod names {
     pub const ZOOM_HOSTING: &str = "ZOOM_HOSTING";
     // Optional: how many days before the start a meeting is made that was not wanted at once.
     pub const MEETING_AHEAD_DAYS: &str = "MEETING_AHEAD_DAYS";
+    pub const RECORDING_SYNC_DAYS: &str = "RECORDING_SYNC_DAYS";
     // Optional: mails per second.
     pub const MAIL_RATE_PER_SECOND: &str = "MAIL_RATE_PER_SECOND";
     // Optional: the greatest age of a Zoom event.

@@ -23,7 +23,7 @@ STACK_NAME = "live-classes"
 # The alias in template.yaml.
 ALIAS = "live"
 ZIPPING = threading.Lock()
-SWEEPS = ("reminder-sweep", "meeting-sweep", "outbox-sweep")
+SWEEPS = ("reminder-sweep", "meeting-sweep", "reconcile-sweep", "outbox-sweep")
 LOCAL_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 # For SQS, version 1 of the command line ignores the variable AWS_ENDPOINT_URL.
 PRELUDE = """aws() { case $1 in

@@ -28,6 +28,7 @@ pub mod payments;
 mod personal_links;
 pub mod poll;
 mod recipients;
+pub mod reconcile_sweep;
 pub mod reminder_sweep;
 pub mod resend_invite;
 pub mod run_time;

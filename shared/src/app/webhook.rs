@@ -28,6 +28,7 @@ use crate::domain::session::{DELETED, Session, Status};
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::store::archive::{self, DueArchive};
+use crate::store::due_work::reconciliations::put_reconciliation;
 use crate::store::due_work::{self, DriftCheck, EndCheck};
 use crate::store::error::CommitError;
 use crate::store::sessions::{self, SessionRecord};
@@ -312,7 +313,9 @@ impl SessionUpdate {
                     version: *version,
                 };
                 let claim = due_work::claim_reminder(id, reminder, starts_at);
-                (kind, vec![claim, archive::put_due_archive(&DueArchive::for_session(&self.next))])
+                let archive = archive::put_due_archive(&DueArchive::for_session(&self.next));
+                let reconciliation = put_reconciliation(&self.next);
+                (kind, [claim, archive].into_iter().chain(reconciliation).collect())
             }
             WebhookNotification::MeetingDeleted => {
                 let (session, trainer, nonce) = (id.clone(), trainer.clone(), EventNonce(revision));

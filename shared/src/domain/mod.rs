@@ -35,6 +35,7 @@ pub mod plan;
 pub mod platform_host;
 pub mod poll;
 pub mod preferences;
+pub mod reconciliation;
 pub mod recorded_span;
 pub mod recording;
 pub mod refusal;

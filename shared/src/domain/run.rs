@@ -6,12 +6,32 @@ use serde::{Deserialize, Serialize};
 use super::id::{RunId, SessionId};
 
 /// The kind of work of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumString)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RunKind {
     /// Makes the meetings of sessions that have none yet.
     Meetings,
+    /// Compares the recordings of ended sessions with Zoom's.
+    Recordings,
+    /// Compares the participants of ended sessions with Zoom's reports.
+    Attendance,
+}
+
+impl RunKind {
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// The state of a run.
@@ -31,7 +51,32 @@ pub enum RunState {
 pub enum RunScope {
     /// The sessions that start within this number of days.
     DaysAhead(u16),
+    /// The sessions that ended within this number of days.
+    DaysBack(u16),
     Session(SessionId),
+}
+
+impl RunScope {
+    pub fn days_ahead(&self) -> Option<u16> {
+        match self {
+            Self::DaysAhead(days) => Some(*days),
+            Self::DaysBack(_) | Self::Session(_) => None,
+        }
+    }
+
+    pub fn days_back(&self) -> Option<u16> {
+        match self {
+            Self::DaysBack(days) => Some(*days),
+            Self::DaysAhead(_) | Self::Session(_) => None,
+        }
+    }
+
+    pub fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Session(session) => Some(session),
+            Self::DaysAhead(_) | Self::DaysBack(_) => None,
+        }
+    }
 }
 
 /// The results of a run. An error is about one session, and contains no personal data.
@@ -59,6 +104,15 @@ impl RunResult {
     pub fn created(&mut self) {
         self.checked += 1;
         self.created += 1;
+    }
+
+    pub fn updated(&mut self) {
+        self.checked += 1;
+        self.updated += 1;
+    }
+
+    pub fn unchanged(&mut self) {
+        self.checked += 1;
     }
 
     pub fn skipped(&mut self) {

@@ -15,6 +15,7 @@ use crate::domain::admission::JoinMode;
 use crate::domain::attendance::{AttendanceRules, Threshold};
 use crate::domain::hosting::HostingPolicy;
 use crate::domain::pending_meeting::MeetingLead;
+use crate::domain::reconciliation::RecordingDays;
 use crate::domain::session_window::JoinWindowSettings;
 use crate::domain::time::Zone;
 use crate::mail::{Brand, Ses};
@@ -185,6 +186,13 @@ pub(super) fn meeting_lead(env: &Env) -> Result<MeetingLead, ConfigError> {
     let days = env.parsed(names::MEETING_AHEAD_DAYS, MeetingLead::DEFAULT_DAYS)?;
     let invalid = || ConfigError::invalid(names::MEETING_AHEAD_DAYS, "must be from 1 to 730");
     MeetingLead::from_days(days).ok_or_else(invalid)
+}
+
+/// Reads for how many days after a session its recordings are compared with Zoom's.
+pub(super) fn recording_days(env: &Env) -> Result<RecordingDays, ConfigError> {
+    let days = env.parsed(names::RECORDING_SYNC_DAYS, RecordingDays::DEFAULT_DAYS)?;
+    let invalid = || ConfigError::invalid(names::RECORDING_SYNC_DAYS, "must be from 1 to 30");
+    RecordingDays::from_days(days).ok_or_else(invalid)
 }
 
 /// Reads which Zoom account hosts the meetings. By default, every trainer connects one.

@@ -22,6 +22,7 @@ pub mod payments;
 pub mod platform_event;
 pub mod poll;
 pub mod problem;
+pub mod reconcile_sweep;
 pub mod recording_view;
 pub mod reminder_sweep;
 pub mod resend_invite;
@@ -168,6 +169,7 @@ pub const SCHEDULES: &[Schedule] = &[
     // In this order if both are due, so that reminders are sent in the same minute.
     Schedule { function: "reminder-sweep", every_minutes: 5 },
     Schedule { function: "meeting-sweep", every_minutes: 5 },
+    Schedule { function: "reconcile-sweep", every_minutes: 15 },
     Schedule { function: "outbox-sweep", every_minutes: 1 },
 ];
 

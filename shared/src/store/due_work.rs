@@ -3,6 +3,7 @@
 
 mod checks;
 pub mod meetings;
+pub mod reconciliations;
 pub mod repairs;
 pub mod start_checks;
 

@@ -1,4 +1,4 @@
-//! Runs of sweeps, newest last, for 90 days. An open run is also in a queue, so that sweeps find it.
+//! Runs of sweeps, newest last, for 90 days. An open run is also in the queue of its sweep.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ struct StoredRun {
     state: RunState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     days_ahead: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    days_back: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_id: Option<SessionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +61,8 @@ pub fn create(run: &Run) -> Vec<Action> {
     let mut actions = vec![put(run, Condition::item_absent())];
     if run.state != RunState::Finished {
         let open = StoredOpenRun { run_id: run.id.clone(), ttl: ttl(run) };
-        actions.push(Action::put(open_key(&run.id), encode(&open), Condition::new()));
+        let key = open_key(queue_of(run.kind), &run.id);
+        actions.push(Action::put(key, encode(&open), Condition::new()));
     }
     actions
 }
@@ -69,28 +72,33 @@ pub fn replace(read: &Run, next: &Run) -> Vec<Action> {
     let unchanged = Condition::new().equals(attr::REVISION, number(read.revision));
     let mut actions = vec![put(next, unchanged)];
     if next.state == RunState::Finished {
-        actions.push(remove_open(&next.id));
+        actions.push(remove_open(queue_of(next.kind), &next.id));
     }
     actions
 }
 
-/// Removes a run from the queue.
-pub fn remove_open(run: &RunId) -> Action {
-    Action::delete(open_key(run), Condition::new())
+/// Removes a run from its queue.
+pub fn remove_open(queue: DueQueue, run: &RunId) -> Action {
+    Action::delete(open_key(queue, run), Condition::new())
+}
+
+/// Returns the queue of the open runs of a kind. Each sweep has a queue of its own, so that it reads only its kinds.
+fn queue_of(kind: RunKind) -> DueQueue {
+    match kind {
+        RunKind::Meetings => DueQueue::Runs,
+        RunKind::Recordings | RunKind::Attendance => DueQueue::ReconcileRuns,
+    }
 }
 
 fn put(run: &Run, condition: Condition) -> Action {
-    let (days_ahead, session_id) = match &run.scope {
-        Some(RunScope::DaysAhead(days)) => (Some(*days), None),
-        Some(RunScope::Session(session)) => (None, Some(session.clone())),
-        None => (None, None),
-    };
+    let scope = run.scope.as_ref();
     let stored = StoredRun {
         id: run.id.clone(),
         kind: run.kind,
         state: run.state,
-        days_ahead,
-        session_id,
+        days_ahead: scope.and_then(RunScope::days_ahead),
+        days_back: scope.and_then(RunScope::days_back),
+        session_id: scope.and_then(RunScope::session).cloned(),
         started_at: run.started_at,
         ended_at: run.ended_at,
         result: run.result.clone(),
@@ -101,8 +109,8 @@ fn put(run: &Run, condition: Condition) -> Action {
     Action::put(ItemKey::Run(&run.id), encode(&stored), condition)
 }
 
-fn open_key(run: &RunId) -> ItemKey<'_> {
-    ItemKey::Due { queue: DueQueue::Runs, at: run.requested_at(), key: run.as_str() }
+fn open_key(queue: DueQueue, run: &RunId) -> ItemKey<'_> {
+    ItemKey::Due { queue, at: run.requested_at(), key: run.as_str() }
 }
 
 fn ttl(run: &Run) -> i64 {
@@ -117,7 +125,9 @@ impl From<StoredRun> for Run {
         Self {
             id: stored.id,
             kind: stored.kind,
-            scope: session.or(stored.days_ahead.map(RunScope::DaysAhead)),
+            scope: session
+                .or(stored.days_ahead.map(RunScope::DaysAhead))
+                .or(stored.days_back.map(RunScope::DaysBack)),
             state: stored.state,
             started_at: stored.started_at,
             ended_at: stored.ended_at,
@@ -173,22 +183,17 @@ impl Store {
         Ok(found)
     }
 
-    /// Returns the runs that a sweep has to begin or to continue, oldest first.
-    pub async fn open_runs(&self) -> Result<Vec<RunId>, StoreError> {
-        let range = KeyRange {
-            pk: due_partition(DueQueue::Runs),
-            limit: Some(OPEN_RUNS),
-            ..KeyRange::default()
-        };
+    /// Returns the runs of a queue that its sweep has to begin or to continue, oldest first.
+    pub async fn open_runs(&self, queue: DueQueue) -> Result<Vec<RunId>, StoreError> {
+        let range =
+            KeyRange { pk: due_partition(queue), limit: Some(OPEN_RUNS), ..KeyRange::default() };
         let open = decode_readable::<StoredOpenRun>(self.query(range).await?.items);
         Ok(open.map(|open| open.run_id).collect())
     }
 }
 
 fn kind_text(kind: RunKind) -> aws_sdk_dynamodb::types::AttributeValue {
-    match kind {
-        RunKind::Meetings => text("meetings"),
-    }
+    text(kind.as_str())
 }
 
 /// Returns the run of a key at which a query stopped.

@@ -54,8 +54,10 @@
 //! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
 //! | sessions whose meeting is due | main | `pk = DUE#MEETINGS`, `sk <= now` | meeting sweep |
 //! | due payments | main | `pk = DUE#PAYMENTS`, `sk <= now` | meeting sweep |
-//! | runs of sweeps, newest first | main | `pk = RUNS`, `sk` begins with the time | operations, meeting sweep |
+//! | runs of sweeps, newest first | main | `pk = RUNS`, `sk` begins with the time | operations, meeting sweep, reconcile sweep |
 //! | runs that are not finished | main | `pk = DUE#RUNS` | meeting sweep |
+//! | runs of comparisons that are not finished | main | `pk = DUE#RECONCILERUNS` | reconcile sweep |
+//! | sessions that are due to be compared with Zoom | main | `pk = DUE#RECONCILE`, `sk <= now` | reconcile sweep |
 //! | due tasks of platform hosts | main | `pk = DUE#HOSTS`, `sk <= now` | meeting sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep |
@@ -132,8 +134,12 @@ pub enum DueQueue {
     Meetings,
     /// Payments with steps that are left.
     Payments,
-    /// Requested runs that are not finished.
+    /// Requested runs of the meeting sweep that are not finished.
     Runs,
+    /// Requested runs of the reconcile sweep that are not finished.
+    ReconcileRuns,
+    /// Sessions that are compared with Zoom after their end.
+    Reconcile,
     /// Tasks of platform hosts. Each takes requests to Zoom, and the account's limits slow them down.
     Hosts,
 }

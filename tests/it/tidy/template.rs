@@ -13,8 +13,8 @@ use shared::handlers::function::Deps;
 use shared::handlers::{
     DETAIL_TYPES, GUEST_ROUTES, QUEUE_TRIGGERS, QueueTrigger, ROUTES, SCHEDULES, WEBHOOK_ROUTE,
     attendance, connect, directory, disconnect, hosts, join, meeting_sweep, notifications,
-    operations, outbox_sweep, payments, poll, reminder_sweep, resend_invite, session_cancel,
-    session_save, sessions, webhook,
+    operations, outbox_sweep, payments, poll, reconcile_sweep, reminder_sweep, resend_invite,
+    session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{Index, attr};

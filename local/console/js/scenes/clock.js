@@ -9,6 +9,7 @@ import { Button } from '../parts/basic.js';
 const SWEEPS = [
   ['reminder-sweep', 'Reminders and repairs', 'every 5 minutes'],
   ['meeting-sweep', 'Hosts and licences of the platform’s account', 'every 5 minutes'],
+  ['reconcile-sweep', 'Recordings and attendance from Zoom', 'every 15 minutes'],
   ['outbox-sweep', 'Outbox: mail and notifications', 'every minute'],
 ];
 /** The time before a class to jump to: inside the trainer's join window. */

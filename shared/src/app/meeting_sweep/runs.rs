@@ -16,6 +16,7 @@ use crate::domain::run::{Run, RunKind, RunResult, RunScope};
 use crate::domain::time::whole_milli;
 use crate::store::error::CommitError;
 use crate::store::runs;
+use crate::store::schema::DueQueue;
 
 /// Carries out the open runs, as far as `time` allows.
 pub(super) async fn carry_out_requested(
@@ -24,7 +25,7 @@ pub(super) async fn carry_out_requested(
     time: RunTime,
     report: &mut MeetingReport,
 ) -> Result<(), Error> {
-    let open = tools.store.open_runs().await?;
+    let open = tools.store.open_runs(DueQueue::Runs).await?;
     for (done, id) in open.iter().enumerate() {
         if !time.has_left(MEETING_TIME) {
             report.leave(open.len() - done);
@@ -34,7 +35,7 @@ pub(super) async fn carry_out_requested(
         let run = match tools.store.run(id, now).await.map_err(Error::from) {
             Ok(Some(run)) => run,
             Ok(None) => {
-                tools.store.commit_one(runs::remove_open(id)).await?;
+                tools.store.commit_one(runs::remove_open(DueQueue::Runs, id)).await?;
                 continue;
             }
             // A newer version has more kinds of runs.
@@ -102,7 +103,7 @@ impl Requested<'_> {
                 let until = now.saturating_add(ahead).unwrap_or(now);
                 self.walk(maker, until, time, report).await?
             }
-            None => true,
+            Some(RunScope::DaysBack(_)) | None => true,
         };
         let ended_at = whole_milli(self.tools.clock.now());
         if is_complete && self.store(|run| run.finished(ended_at)).await? {

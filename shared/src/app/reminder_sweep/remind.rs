@@ -17,6 +17,7 @@ use crate::domain::reminder::{Reminder, ReminderDecision, ReminderSkipReason};
 use crate::domain::session::{Provider, Session};
 use crate::domain::time::whole_milli;
 use crate::store::archive::{self, DueArchive};
+use crate::store::due_work::reconciliations::put_reconciliation;
 use crate::store::due_work::{self, DueReminder};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::schema::limit;
@@ -159,14 +160,16 @@ fn claim(due: &DueReminder) -> Action {
     due_work::claim_reminder(&due.session, due.reminder, due.starts_at)
 }
 
-/// Schedules the archiving and a check of the start. Every session has a start reminder, so its processing does that
-/// too.
+/// Schedules the archiving, a check of the start and the comparison with Zoom. Every session has a start reminder, so its
+/// processing does that too.
 fn later_work(due: &DueReminder, session: &Session) -> Vec<Action> {
     match due.reminder {
         Reminder::Start => {
             let archive = archive::put_due_archive(&DueArchive::for_session(session));
             let check = start::start_check(session);
-            std::iter::once(archive).chain(check.map(|check| check.put())).collect()
+            let reconciliation = put_reconciliation(session);
+            let later = [Some(archive), check.map(|check| check.put()), reconciliation];
+            later.into_iter().flatten().collect()
         }
         Reminder::DayBefore | Reminder::HourBefore => Vec::new(),
     }

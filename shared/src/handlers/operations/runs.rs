@@ -8,6 +8,7 @@ use super::Deps;
 use crate::app::operations::runs;
 use crate::domain::id::{RunId, SessionId};
 use crate::domain::pending_meeting::MeetingLead;
+use crate::domain::reconciliation::RecordingDays;
 use crate::domain::refusal::Refusal;
 use crate::domain::run::{Run, RunError, RunKind, RunScope, RunState};
 use crate::handlers::cursor::requested_id;
@@ -19,6 +20,7 @@ use crate::http;
 struct RunBody {
     kind: RunKind,
     days_ahead: Option<u16>,
+    days_back: Option<u16>,
     session_id: Option<String>,
 }
 
@@ -33,6 +35,7 @@ struct RunView {
     kind: RunKind,
     trigger: &'static str,
     days_ahead: Option<u16>,
+    days_back: Option<u16>,
     session_id: Option<SessionId>,
     state: RunState,
     requested_at: Timestamp,
@@ -55,18 +58,15 @@ struct RunsView {
 impl From<Run> for RunView {
     fn from(run: Run) -> Self {
         let trigger = if run.scope.is_some() { "request" } else { "schedule" };
-        let (days_ahead, session_id) = match run.scope {
-            Some(RunScope::DaysAhead(days)) => (Some(days), None),
-            Some(RunScope::Session(session)) => (None, Some(session)),
-            None => (None, None),
-        };
+        let scope = run.scope.as_ref();
         Self {
             requested_at: run.id.requested_at(),
             id: run.id,
             kind: run.kind,
             trigger,
-            days_ahead,
-            session_id,
+            days_ahead: scope.and_then(RunScope::days_ahead),
+            days_back: scope.and_then(RunScope::days_back),
+            session_id: scope.and_then(RunScope::session).cloned(),
             state: run.state,
             started_at: run.started_at,
             ended_at: run.ended_at,
@@ -82,24 +82,39 @@ impl From<Run> for RunView {
 
 impl RunBody {
     fn scope(&self) -> Result<RunScope, Refusal> {
-        match (self.days_ahead, &self.session_id) {
-            (Some(days), None) if MeetingLead::from_days(days).is_some() => {
-                Ok(RunScope::DaysAhead(days))
-            }
-            (Some(_), None) => {
-                let limit = MeetingLead::LIMIT_DAYS;
-                Err(Refusal::field("days_ahead", format!("must be from 1 to {limit}")))
-            }
+        let (field, other) = match self.kind {
+            RunKind::Meetings => ("days_ahead", "days_back"),
+            RunKind::Recordings | RunKind::Attendance => ("days_back", "days_ahead"),
+        };
+        let (days, unknown) = match self.kind {
+            RunKind::Meetings => (self.days_ahead, self.days_back),
+            RunKind::Recordings | RunKind::Attendance => (self.days_back, self.days_ahead),
+        };
+        if unknown.is_some() {
+            return Err(Refusal::field(other, "does not belong to this kind"));
+        }
+        match (days, &self.session_id) {
+            (Some(days), None) => self.days_scope(days, field),
             (None, Some(id)) => {
                 let session = SessionId::parse(id).ok_or(Refusal::NotFound)?;
                 Ok(RunScope::Session(session))
             }
-            (Some(_), Some(_)) => {
-                Err(Refusal::field("days_ahead", "must not be given with session_id"))
+            (Some(_), Some(_)) => Err(Refusal::field(field, "must not be given with session_id")),
+            (None, None) => Err(Refusal::field(field, "is required unless session_id is given")),
+        }
+    }
+
+    fn days_scope(&self, days: u16, field: &str) -> Result<RunScope, Refusal> {
+        let (is_allowed, limit) = match self.kind {
+            RunKind::Meetings => (MeetingLead::from_days(days).is_some(), MeetingLead::LIMIT_DAYS),
+            RunKind::Recordings | RunKind::Attendance => {
+                (RecordingDays::from_days(days).is_some(), RecordingDays::LIMIT_DAYS)
             }
-            (None, None) => {
-                Err(Refusal::field("days_ahead", "is required unless session_id is given"))
-            }
+        };
+        match self.kind {
+            _ if !is_allowed => Err(Refusal::field(field, format!("must be from 1 to {limit}"))),
+            RunKind::Meetings => Ok(RunScope::DaysAhead(days)),
+            RunKind::Recordings | RunKind::Attendance => Ok(RunScope::DaysBack(days)),
         }
     }
 }
@@ -117,7 +132,7 @@ pub(super) async fn create(deps: &Deps, request: &Request) -> Result<ResponseBod
 pub(super) async fn list(deps: &Deps, request: &Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     deps.authenticator.caller(request, now).await?;
-    let kind = http::query_word(request, "kind", "meetings")?;
+    let kind = http::query_word(request, "kind", "meetings, recordings or attendance")?;
     let after = requested_id(request, RunId::parse)?;
     let limit = http::query_limit(request)?;
     let page = runs::list(&deps.clients, kind, after.as_ref(), limit, now).await?;

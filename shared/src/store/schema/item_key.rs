@@ -476,6 +476,8 @@ mod tests {
             ItemKey::Due { queue: DueQueue::Meetings, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Payments, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Runs, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::ReconcileRuns, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::Reconcile, at, key: "x" },
             ItemKey::Sweep(DueQueue::Outbox),
             ItemKey::Run(&run),
             ItemKey::Resends(&session),

@@ -17,7 +17,7 @@ fn read_variables<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> 
     env.names_read().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const READ_VARIABLES: [(&str, ReadVariables); 18] = [
+const READ_VARIABLES: [(&str, ReadVariables); 19] = [
     ("attendance", read_variables::<attendance::Deps>),
     ("connect", read_variables::<connect::Deps>),
     ("directory", read_variables::<directory::Deps>),
@@ -30,6 +30,7 @@ const READ_VARIABLES: [(&str, ReadVariables); 18] = [
     ("outbox-sweep", read_variables::<outbox_sweep::Deps>),
     ("payments", read_variables::<payments::Deps>),
     ("poll", read_variables::<poll::Deps>),
+    ("reconcile-sweep", read_variables::<reconcile_sweep::Deps>),
     ("reminder-sweep", read_variables::<reminder_sweep::Deps>),
     ("resend-invite", read_variables::<resend_invite::Deps>),
     ("session-cancel", read_variables::<session_cancel::Deps>),
