@@ -1,4 +1,4 @@
-//! The timeline of a session, newest first: join attempts, Zoom's events, mails, and changes for the trainer.
+//! The timeline of a session, newest first: join attempts, Zoom's events, mails, changes for the trainer, and corrections.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,14 @@ use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::zoom_event::{ChangedFiles, EventPayload, ParticipantEvent, ZoomEvent};
 use crate::store::Store;
+use crate::store::corrections::StoredCorrection;
 use crate::store::delegated_actions::DelegatedAction;
 use crate::store::events::StoredEvent;
 use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
 use crate::store::schema::limit;
 use crate::store::sessions::{MeetingDeletion, SessionRecord};
-use crate::store::timeline::{TimelineCursor, TimelineRange};
+use crate::store::timeline::{LoggedChange, TimelineCursor, TimelineRange};
 
 #[derive(Debug, serde::Serialize)]
 pub struct TimelineEntry {
@@ -85,7 +86,7 @@ async fn read_sources(
     let (id, read_limit) = (&session.id, limit + 1);
     let range = TimelineRange { before, limit: read_limit, ..TimelineRange::default() };
     let attempts = store.join_attempts_in(id, range);
-    let actions = store.delegated_actions_in(id, range);
+    let actions = store.logged_changes_in(id, range);
     let events = async {
         match session.meeting.id {
             Some(meeting) => store.events_in(meeting, range).await,
@@ -112,8 +113,12 @@ async fn read_sources(
     let events =
         events.into_iter().map(|(cursor, stored)| (cursor, event_source(session, &stored)));
     let mails = mails.into_iter().map(|(cursor, mail)| (cursor, TimelineSource::Mail(mail)));
-    let actions = actions.into_iter().map(|(cursor, action)| {
-        (cursor, TimelineSource::Entry(delegated_action_entry(session, &action)))
+    let actions = actions.into_iter().map(|(cursor, change)| {
+        let entry = match change {
+            LoggedChange::Delegated(action) => delegated_action_entry(session, &action),
+            LoggedChange::Correction(correction) => correction_entry(&correction),
+        };
+        (cursor, TimelineSource::Entry(entry))
     });
     Ok(attempts.chain(actions).chain(events).chain(mails).collect())
 }
@@ -271,6 +276,15 @@ fn delegated_action_entry(session: &Session, action: &DelegatedAction) -> Timeli
         actor: Some(action.by.to_string()),
         detail,
     }
+}
+
+fn correction_entry(correction: &StoredCorrection) -> TimelineEntry {
+    let StoredCorrection { at, corrected, source, count } = correction;
+    let mut detail = json!({"corrected": corrected, "source": source});
+    if let Some(count) = count {
+        detail["count"] = json!(count);
+    }
+    TimelineEntry { at: *at, kind: "session.corrected".to_owned(), actor: None, detail }
 }
 
 /// Describes a Zoom event of a meeting for troubleshooting.

@@ -10,6 +10,7 @@ pub mod audience;
 pub mod bookings;
 pub mod caller;
 pub mod capabilities;
+pub mod correction;
 pub mod digest;
 pub mod directory;
 pub mod domain_event;

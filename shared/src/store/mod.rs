@@ -8,6 +8,7 @@ pub mod archive;
 pub mod attendance;
 pub mod bookings;
 pub mod connections;
+pub mod corrections;
 pub mod counters;
 pub mod delegated_actions;
 pub mod directory;

@@ -17,7 +17,7 @@
 //! | erased people of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~ERASED#` | attendance, timeline, reminder sweep, operations |
 //! | join requests with a guest link in a time window | main | `pk = SESSION#id`, `sk = GUEST#pseudonym#window` | join |
 //! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline, operations |
-//! | changes of a session for its trainer by time | main | `pk = SESSION#id`, `sk` begins with `DELEGATED#` | timeline |
+//! | changes of a session for its trainer, and corrections, by time | main | `pk = SESSION#id`, `sk` begins with `DELEGATED#` | timeline |
 //! | registration of a person for a meeting | main | `pk = SESSION#id`, `sk = LINK#number#hash` | join |
 //! | registrations for a session's meeting | main | `pk = SESSION#id`, `sk` begins with `LINK#` | erasure |
 //! | sessions with join attempts of a day | main | `pk = ATTEMPTDAY#2026-11-21` | join, operations |

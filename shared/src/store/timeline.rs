@@ -1,7 +1,9 @@
 //! Timeline queries: join attempts and events of a session, newest first.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
+use super::corrections::StoredCorrection;
 use super::delegated_actions::DelegatedAction;
 use super::error::StoreError;
 use super::events::{LoggedEvent, StoredEvent, decode_logged_event};
@@ -43,6 +45,14 @@ pub struct TimelineRange<'a> {
     pub limit: usize,
 }
 
+/// A change that no click and no event shows.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum LoggedChange {
+    Delegated(DelegatedAction),
+    Correction(StoredCorrection),
+}
+
 /// A part of the events of a meeting.
 #[derive(Debug)]
 pub struct LoggedEvents {
@@ -65,12 +75,12 @@ impl Store {
         Ok(items.into_iter().filter_map(decode).collect())
     }
 
-    /// Returns the newest delegated actions of a session in a range.
-    pub async fn delegated_actions_in(
+    /// Returns the newest delegated actions and corrections of a session in a range.
+    pub async fn logged_changes_in(
         &self,
         session: &SessionId,
         range: TimelineRange<'_>,
-    ) -> Result<Vec<(TimelineCursor, DelegatedAction)>, StoreError> {
+    ) -> Result<Vec<(TimelineCursor, LoggedChange)>, StoreError> {
         let items =
             self.newest_in(session_partition(session), DELEGATED_ACTION_PREFIX, range).await?;
         let decode = |item| {
