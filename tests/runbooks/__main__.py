@@ -44,6 +44,7 @@ PAGES = [operations, keys, recovery, troubleshooting, people, zoom_reference, go
          deployment, back_end, meetings_later, readme]
 NOT_TRIED = {
     "CONTRIBUTING.md": "its commands are the checks, which .ci/run and .ci/nightly run",
+    "clients/python/README.md": ".ci/run builds the client, plays its example, and imports 4,500 records",
     "clients/typescript/README.md": ".ci/run builds the client and plays its example",
     "docs/how-to/deployment-questions.md": "only an AWS account has packaged templates and buses of other accounts",
     "docs/how-to/local-stack.md": "tests/it/local_stack.rs tests the routes, tests/real-tools.sh runs cargo-lambda and SAM, and "
