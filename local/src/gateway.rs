@@ -22,6 +22,9 @@ use crate::usage::Usage;
 
 /// The limit of an HTTP API for a request's body. Lambda's limit for the event is lower.
 const BODY_LIMIT_BYTES: usize = 10 * 1024 * 1024;
+/// The response headers that pages of other origins can read, as in the template.
+pub const EXPOSED_HEADERS: &str =
+    "affected-sessions,content-disposition,date,deprecation,etag,link,location,retry-after,sunset";
 /// How long an HTTP API waits for a function.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -312,12 +315,7 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
                 "authorization,content-type,idempotency-key,if-match,if-none-match",
             ),
         );
-        headers.insert(
-            "access-control-expose-headers",
-            HeaderValue::from_static(
-                "affected-sessions,content-disposition,date,etag,link,location,retry-after",
-            ),
-        );
+        headers.insert("access-control-expose-headers", HeaderValue::from_static(EXPOSED_HEADERS));
     }
     response
 }

@@ -15,7 +15,8 @@ use shared::domain::platform_host::HostReason;
 use shared::domain::settings::MeetingSettings;
 use shared::domain::{audience, draft, id, poll, resend, text, time};
 use shared::handlers::{
-    DETAIL_TYPES, GUEST_ROUTES, ROUTES, Route, WEBHOOK_ROUTE, attendance, directory, session_cancel,
+    API, DETAIL_TYPES, GUEST_ROUTES, ROUTES, Route, WEBHOOK_ROUTE, attendance, directory,
+    session_cancel,
 };
 
 use crate::world::session_body;
@@ -181,6 +182,22 @@ fn api_description_covers_every_route_and_no_other() {
         .map(|operation| operation.description["operationId"].to_string())
         .collect();
     assert_eq!(ids.len(), described.len(), "operation ids are unique");
+}
+
+/// A route that is deprecated in one of the two places would be announced to half of the callers.
+#[test]
+fn deprecated_operations_are_those_of_the_code() {
+    let spec = Spec::read();
+    let documented: BTreeSet<_> = spec
+        .operations()
+        .iter()
+        .filter(|operation| operation.description["deprecated"] == true)
+        .map(Operation::name)
+        .collect();
+    let routes = API.iter().copied().flatten().filter(|route| route.deprecation.is_some());
+    let coded: BTreeSet<_> =
+        routes.map(|route| format!("{} {}", route.method, route.path)).collect();
+    assert_eq!(documented, coded);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde::Serialize;
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use super::{Route, match_route};
+use super::{API, Route, match_route, match_route_of};
 use crate::app::error::Error;
 use crate::auth::{AuthError, AuthSettings, Verifier};
 use crate::clock::Clock;
@@ -302,9 +302,22 @@ pub(super) fn log_session(session: &SessionId) {
     tracing::Span::current().record("session_id", tracing::field::display(session));
 }
 
-/// Runs a handler and turns every outcome into a response: success, refusal, error, panic or timeout. Only this
-/// function sets the status and logs the request.
+/// Runs a handler and turns every outcome into a response: success, refusal, error, panic or timeout. Only this module sets
+/// the status and logs the request.
 pub async fn respond<W, F>(clock: &Clock, request: Request, work: W) -> HttpResponse
+where
+    W: FnOnce(Request) -> F + Send,
+    F: Future<Output = Result<ResponseBody, RequestError>> + Send,
+{
+    respond_by(API, clock, request, work).await
+}
+
+async fn respond_by<W, F>(
+    api: &[&[Route]],
+    clock: &Clock,
+    request: Request,
+    work: W,
+) -> HttpResponse
 where
     W: FnOnce(Request) -> F + Send,
     F: Future<Output = Result<ResponseBody, RequestError>> + Send,
@@ -314,7 +327,7 @@ where
     let time = time_left(context.deadline, clock.now());
     let method = request.method().clone();
     let path = without_stage(&request).to_owned();
-    let matched = match_route(method.as_str(), &path);
+    let matched = match_route_of(api, method.as_str(), &path);
     let span = tracing::info_span!(
         "request", request_id = %request_id, session_id = Empty, actor = Empty, actor_role = Empty, trainer_id = Empty
     );
@@ -322,33 +335,49 @@ where
     if let Some(session) = matched.as_ref().and_then(|(_, parameters)| session_id_of(parameters)) {
         span.record("session_id", tracing::field::display(session));
     }
+    let deprecation = matched.as_ref().and_then(|(route, _)| route.deprecation);
     let route = matched.map_or("", |(route, _)| route.path);
-    async move {
-        let outcome = tokio::time::timeout(time, AssertUnwindSafe(work(request)).catch_unwind()).await;
+    let response = async move {
+        let outcome =
+            tokio::time::timeout(time, AssertUnwindSafe(work(request)).catch_unwind()).await;
         let result = match outcome {
             Ok(Ok(result)) => result,
-            Ok(Err(panic)) => Err(RequestError::App(Error::Internal(panic_text(panic.as_ref()).into()))),
+            Ok(Err(panic)) => {
+                Err(RequestError::App(Error::Internal(panic_text(panic.as_ref()).into())))
+            }
             Err(_) => Err(RequestError::App(Error::busy("the function timed out"))),
         };
-        match result {
-            Ok(response) => {
-                tracing::info!(event = "request.completed", method = %method, route, status = response.status.as_u16());
-                HttpResponse(render(response))
+        log_and_render(result, request_id, &method, route)
+    };
+    let mut response = response.instrument(span).await;
+    if let Some(deprecation) = deprecation {
+        deprecation.add_headers(response.headers_mut());
+    }
+    HttpResponse(response)
+}
+
+fn log_and_render(
+    result: Result<ResponseBody, RequestError>,
+    request_id: String,
+    method: &http::Method,
+    route: &str,
+) -> Response<Body> {
+    match result {
+        Ok(response) => {
+            tracing::info!(event = "request.completed", method = %method, route, status = response.status.as_u16());
+            render(response)
+        }
+        Err(failure) => {
+            let problem = Problem { request_id, ..Problem::from(&failure) };
+            let (status, code) = (problem.status, problem.code);
+            if status >= 500 {
+                tracing::error!(event = "request.failed", method = %method, route, status, code, error = error_chain(&failure));
+            } else {
+                tracing::info!(event = "request.refused", method = %method, route, status, code, reason = problem.refused_token);
             }
-            Err(failure) => {
-                let problem = Problem { request_id, ..Problem::from(&failure) };
-                let (status, code) = (problem.status, problem.code);
-                if status >= 500 {
-                    tracing::error!(event = "request.failed", method = %method, route, status, code, error = error_chain(&failure));
-                } else {
-                    tracing::info!(event = "request.refused", method = %method, route, status, code, reason = problem.refused_token);
-                }
-                HttpResponse(render_problem(&problem))
-            }
+            render_problem(&problem)
         }
     }
-    .instrument(span)
-    .await
 }
 
 /// Returns the session id of a path.
@@ -439,6 +468,8 @@ pub(super) fn render_problem(problem: &Problem) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::deprecation::Deprecation;
+    use super::super::route as handlers_route;
     use super::*;
 
     #[test]
@@ -455,6 +486,45 @@ mod tests {
         ];
         for (deadline_ms, left) in cases {
             assert_eq!(time_left(deadline_ms, now), left, "{deadline_ms}");
+        }
+    }
+
+    /// The headers of a response to this path, if only `/v1/old` is deprecated.
+    async fn headers_of(path: &str, outcome: Result<(), Refusal>) -> http::HeaderMap {
+        let deprecated = Deprecation {
+            since: Timestamp::constant(1_798_761_600, 0),
+            sunset: Timestamp::constant(1_814_400_000, 0),
+            page: "https://example.com/changes",
+        };
+        let routes = [
+            handlers_route("GET", "/v1/old", "sessions").deprecated(deprecated),
+            handlers_route("GET", "/v1/new", "sessions"),
+        ];
+        let request = http::Request::get(path).body(Body::Empty).unwrap();
+        let request = request.with_raw_http_path(path);
+        let work =
+            |_| async move { outcome.map(|()| ResponseBody::no_content()).map_err(Into::into) };
+        respond_by(&[&routes], &Clock::offset_from_system(), request, work)
+            .await
+            .0
+            .into_parts()
+            .0
+            .headers
+    }
+
+    #[tokio::test]
+    async fn every_response_of_a_deprecated_route_announces_its_removal() {
+        for outcome in [Ok(()), Err(Refusal::Forbidden)] {
+            let headers = headers_of("/v1/old", outcome).await;
+            assert_eq!(headers["deprecation"], "@1798761600");
+            assert_eq!(headers["sunset"], "Thu, 01 Jul 2027 00:00:00 GMT");
+            assert!(headers["link"].to_str().unwrap().contains("rel=\"deprecation\""));
+        }
+        for path in ["/v1/new", "/v1/unknown"] {
+            let headers = headers_of(path, Ok(())).await;
+            for name in ["deprecation", "sunset", "link"] {
+                assert!(!headers.contains_key(name), "{path}: {name}");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod attendance;
 pub mod connect;
 pub mod csv;
+pub mod deprecation;
 pub mod deps;
 pub mod directory;
 pub mod disconnect;
@@ -40,6 +41,8 @@ mod join_report;
 mod ndjson;
 mod poll_view;
 
+use deprecation::Deprecation;
+
 /// One route of the HTTP API. Tests compare the template, the local gateway and `openapi.yaml` with this table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -48,15 +51,22 @@ pub struct Route {
     pub function: &'static str,
     /// The query parameters. Others are refused.
     pub query: &'static [&'static str],
+    /// The announcement of its removal.
+    pub deprecation: Option<Deprecation>,
 }
 
 const fn route(method: &'static str, path: &'static str, function: &'static str) -> Route {
-    Route { method, path, function, query: &[] }
+    Route { method, path, function, query: &[], deprecation: None }
 }
 
 impl Route {
     const fn with_query(self, query: &'static [&'static str]) -> Self {
         Self { query, ..self }
+    }
+
+    /// Announces the removal. `openapi.yaml` and the changelog must announce it, too.
+    pub const fn deprecated(self, deprecation: Deprecation) -> Self {
+        Self { deprecation: Some(deprecation), ..self }
     }
 }
 
@@ -158,6 +168,9 @@ pub const GUEST_ROUTES: &[Route] = &[
 /// accepts the same events.
 pub const WEBHOOK_ROUTE: Route = route("POST", "/webhook/zoom", "webhook");
 
+/// All routes of the HTTP API.
+pub const API: &[&[Route]] = &[ROUTES, GUEST_ROUTES, &[WEBHOOK_ROUTE]];
+
 /// One function that runs on a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -213,10 +226,17 @@ pub fn match_route<'a>(
     method: &str,
     path: &'a str,
 ) -> Option<(Route, Vec<(&'static str, &'a str)>)> {
-    ROUTES
-        .iter()
-        .chain(GUEST_ROUTES)
-        .chain([&WEBHOOK_ROUTE])
+    match_route_of(API, method, path)
+}
+
+fn match_route_of<'a>(
+    api: &[&[Route]],
+    method: &str,
+    path: &'a str,
+) -> Option<(Route, Vec<(&'static str, &'a str)>)> {
+    api.iter()
+        .copied()
+        .flatten()
         .filter(|route| route.method == method)
         .find_map(|route| Some((*route, match_path(route.path, path)?)))
 }
@@ -279,7 +299,7 @@ mod tests {
 
     #[test]
     fn routes_are_unique() {
-        let all: Vec<_> = ROUTES.iter().chain(GUEST_ROUTES).chain([&WEBHOOK_ROUTE]).collect();
+        let all: Vec<_> = API.iter().copied().flatten().collect();
         for (n, route) in all.iter().enumerate() {
             assert!(
                 !all[..n]
@@ -287,6 +307,14 @@ mod tests {
                     .any(|other| (other.method, other.path) == (route.method, route.path)),
                 "{route:?}"
             );
+        }
+    }
+
+    #[test]
+    fn removals_are_announced_in_time() {
+        for route in API.iter().copied().flatten() {
+            let problem = route.deprecation.and_then(|deprecation| deprecation.problem());
+            assert_eq!(problem, None, "{route:?}");
         }
     }
 }

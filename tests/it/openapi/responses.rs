@@ -62,6 +62,8 @@ impl CheckedApi {
         assert!(described.is_object(), "{name} is not described: {}", response.text);
 
         assert_eq!(response.headers["x-content-type-options"], "nosniff", "{name}");
+        let is_deprecated = operation["deprecated"] == true;
+        assert_eq!(response.headers.contains_key("deprecation"), is_deprecated, "{name}");
         for (header, definition) in described["headers"].as_object().into_iter().flatten() {
             let is_optional = self.spec.resolve(definition)["required"] == false;
             let Some(sent) = response.headers.get(header) else {
