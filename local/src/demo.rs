@@ -11,6 +11,7 @@ mod platform_hosting;
 mod teaching;
 mod zoom_account;
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +29,7 @@ use crate::stack::{Options, Stack};
 /// Runs the demo on its own stack in memory.
 pub async fn play() -> ExitCode {
     let options = Options {
+        listen: Ipv4Addr::LOCALHOST.into(),
         port: 0,
         data_dir: None,
         settings: Vec::new(),

@@ -1,5 +1,6 @@
 //! The command line of the local stack: `cargo local`, `cargo local demo` and `cargo local sign`.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,13 +12,14 @@ use shared::config::{Env, names};
 use shared::random::Random;
 
 const USAGE: &str = "\
-cargo local [--port N] [--data DIR] [--seed FILE | --no-seed] [--set NAME=VALUE]... [--cloud-only] [--console DIR]
-    Starts everything on http://localhost:4000 (--port). State is in memory unless --data names a directory. --seed
-    loads the lines of a file, as POST /v1/directory/import takes them, instead of the starting data, and --no-seed
-    nothing. --set changes an environment variable of the functions or a field of the secret, or removes it if the value
-    is empty: --set MAIL_PROVIDER=zeptomail --set 'zoom_webhook_secret_token=[\"new\", \"old\"]'.
-    --cloud-only leaves out the functions so that cargo-lambda or SAM can run them. --console reads the console's files
-    from a directory at each request, for development.
+cargo local [--port N] [--listen ADDRESS] [--data DIR] [--seed FILE | --no-seed] [--set NAME=VALUE]... [--cloud-only]
+            [--console DIR]
+    Starts everything on http://localhost:4000 (--port). A container with a published port needs --listen 0.0.0.0. State
+    is in memory unless --data names a directory. --seed loads the lines of a file, as POST /v1/directory/import takes
+    them, instead of the starting data, and --no-seed nothing. --set changes an environment variable of the functions or
+    a field of the secret, or removes it if the value is empty: --set MAIL_PROVIDER=zeptomail
+    --set 'zoom_webhook_secret_token=[\"new\", \"old\"]'. --cloud-only leaves out the functions so that cargo-lambda or
+    SAM can run them. --console reads the console's files from a directory at each request, for development.
 cargo local demo
     Plays three classes and prints each step. Exits with an error if a step fails.
 cargo local sign [--event FILE | --body JSON] [--secret TOKEN]
@@ -36,6 +38,7 @@ enum Command {
 }
 
 struct ServeArguments {
+    listen: IpAddr,
     port: u16,
     data_dir: Option<PathBuf>,
     settings: Vec<(String, String)>,
@@ -48,6 +51,7 @@ struct ServeArguments {
 fn parse_arguments() -> Result<Option<Command>, lexopt::Error> {
     use lexopt::{Arg, ValueExt};
     let mut serve = ServeArguments {
+        listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port: DEFAULT_PORT,
         data_dir: None,
         settings: Vec::new(),
@@ -61,6 +65,7 @@ fn parse_arguments() -> Result<Option<Command>, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match (command_name.as_str(), argument) {
             (_, Arg::Long("help") | Arg::Short('h')) => return Ok(None),
+            ("", Arg::Long("listen")) => serve.listen = parser.value()?.parse()?,
             ("", Arg::Long("port")) => serve.port = parser.value()?.parse()?,
             ("", Arg::Long("data")) => serve.data_dir = Some(PathBuf::from(parser.value()?)),
             ("", Arg::Long("set")) => {
@@ -133,6 +138,7 @@ async fn serve(arguments: ServeArguments) -> ExitCode {
     let started_at = tokio::time::Instant::now();
     let is_seeded = arguments.seed.is_some();
     let options = Options {
+        listen: arguments.listen,
         port: arguments.port,
         data_dir: arguments.data_dir,
         settings: arguments.settings,

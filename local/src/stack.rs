@@ -9,6 +9,7 @@ mod parameters;
 mod reset;
 mod state_files;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,9 @@ const TTL_INTERVAL: Duration = Duration::from_secs(60);
 /// Options for starting a stack.
 #[derive(Debug)]
 pub struct Options {
+    /// The address that the stack listens on. In a container it must be another one than the loopback, which a published
+    /// port does not reach.
+    pub listen: IpAddr,
     /// The port, or 0 for a free one.
     pub port: u16,
     pub data_dir: Option<PathBuf>,
@@ -147,10 +151,10 @@ impl Stack {
     /// Starts a stack and serves it.
     pub async fn start(options: Options) -> Result<Self, StackError> {
         let Options { port, data_dir, settings: changes, cloud_only, console_dir, .. } = options;
-        let Options { seed, clock, random, .. } = options;
+        let Options { listen, seed, clock, random, .. } = options;
         let (changes, secret_changes) = settings::split_changes(changes)?;
         let seed = Seed::read(&seed)?;
-        let listener = TcpListener::bind(("127.0.0.1", port))
+        let listener = TcpListener::bind((listen, port))
             .await
             .map_err(|source| StackError::Port { port, source })?;
         let base_url = format!("http://localhost:{}", listener.local_addr()?.port());

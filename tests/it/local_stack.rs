@@ -6,6 +6,8 @@ mod reset;
 mod seed;
 mod settings;
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +25,18 @@ async fn start_with(settings: &[(&str, &str)]) -> Result<Stack, StackError> {
     let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let options = Options { settings: settings.collect(), ..World::options() };
     Box::pin(Stack::start(options)).await
+}
+
+/// A published port of a container leads to an address beside the loopback.
+#[tokio::test(flavor = "multi_thread")]
+async fn stack_listens_on_the_given_address_only() {
+    for (listen, reached) in [(Ipv4Addr::LOCALHOST, false), (Ipv4Addr::UNSPECIFIED, true)] {
+        let options = Options { listen: listen.into(), ..World::options() };
+        let stack = Box::pin(Stack::start(options)).await.expect("a stack");
+        let (_, port) = stack.base_url.rsplit_once(':').expect("a port");
+        let other = SocketAddr::from(([127, 0, 0, 2], port.parse().expect("a port")));
+        assert_eq!(tokio::net::TcpStream::connect(other).await.is_ok(), reached, "{listen}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

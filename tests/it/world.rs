@@ -1,5 +1,6 @@
 //! The local stack of one test, with tokens and requests for its users.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use http::{HeaderMap, Method, StatusCode};
@@ -122,6 +123,7 @@ impl World {
     /// The options of a stack in memory with a stopped clock.
     pub(crate) fn options() -> Options {
         Options {
+            listen: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             data_dir: None,
             settings: Vec::new(),
