@@ -33,6 +33,7 @@ import readme
 import recovery
 import tour
 import troubleshooting
+import without_rust
 import zoom_app
 import zoom_reference
 from documents import ROOT, TARGET, Page
@@ -41,11 +42,12 @@ from trial import Trial
 
 # The longest first, for a short total time.
 PAGES = [operations, keys, recovery, troubleshooting, people, zoom_reference, going_live, infra, mail, zoom_app, tour, integration,
-         deployment, back_end, meetings_later, readme]
+         deployment, back_end, meetings_later, without_rust, readme]
 NOT_TRIED = {
     "CONTRIBUTING.md": "its commands are the checks, which .ci/run and .ci/nightly run",
     "clients/python/README.md": ".ci/run builds the client, plays its example, and imports 4,500 records",
     "clients/typescript/README.md": ".ci/run builds the client and plays its example",
+    "docs/how-to/release.md": ".ci/nightly builds the files and the image, and tests/release.py tags a release",
     "docs/how-to/deployment-questions.md": "only an AWS account has packaged templates and buses of other accounts",
     "docs/how-to/local-stack.md": "tests/it/local_stack.rs tests the routes, tests/real-tools.sh runs cargo-lambda and SAM, and "
                                   ".ci/run tests the console",

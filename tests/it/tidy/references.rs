@@ -1,16 +1,18 @@
-//! Documents name nothing that does not exist: pages, files, commands, options, alarms and releases.
+//! Documents name nothing that does not exist: pages, files, commands, options, alarms and releases. Files state the same version.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use serde_json::Value;
 
 use super::assert_no_problems;
 use super::documents::{anchors, inline_code, page_text, pages};
 use super::source::{files, relative_path, root};
 
 /// Cargo's own commands, and those of tools that the pages install first.
-const CARGO_COMMANDS: [&str; 9] =
-    ["build", "check", "clippy", "deny", "doc", "fmt", "lambda", "test", "update"];
+const CARGO_COMMANDS: [&str; 10] =
+    ["build", "check", "clippy", "deny", "doc", "fmt", "install", "lambda", "test", "update"];
 
 /// Folders whose files the pages name by their path.
 const FOLDERS: [&str; 9] = [
@@ -295,4 +297,19 @@ fn minimum_rust_version_is_built_every_night() {
         version.split(['.', '"']).map_while(|number| number.parse().ok()).collect()
     };
     assert!(numbers(version) <= numbers(pinned), "{version} is later than the pinned version");
+}
+
+#[test]
+fn every_file_states_the_same_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let openapi: Value = serde_norway::from_str(&page_text("openapi.yaml")).expect("YAML");
+    assert_eq!(openapi["info"]["version"], version);
+    for file in ["package.json", "package-lock.json"] {
+        let path = format!("clients/typescript/{file}");
+        let package: Value = serde_json::from_str(&page_text(&path)).expect("JSON");
+        assert_eq!(package["version"], version, "{path}");
+    }
+    let released = page_text("CHANGELOG.md");
+    let released = released.split("\n## [").nth(2).expect("a release below Unreleased");
+    assert!(released.starts_with(&format!("{version}] - ")), "{version} is the first release");
 }

@@ -298,6 +298,9 @@ fn cors_allows_every_method_of_the_api() {
     let allowed: BTreeSet<_> =
         list(&cors["AllowMethods"]).into_iter().filter_map(Value::as_str).collect();
     assert_eq!(allowed, ROUTES.iter().map(|route| route.method).collect());
+    let exposed: Vec<_> =
+        list(&cors["ExposeHeaders"]).into_iter().filter_map(Value::as_str).collect();
+    assert_eq!(exposed.join(","), local::gateway::EXPOSED_HEADERS);
 }
 
 #[test]
@@ -485,6 +488,10 @@ fn deployments_set_required_parameters_to_valid_values() {
             );
         }
         let offered = overrides(environment, "# \"");
+        if environment == "prod" {
+            let named: BTreeSet<_> = set.keys().chain(offered.keys()).collect();
+            assert_eq!(named, parameters.keys().collect(), "samconfig.toml names every parameter");
+        }
         for (name, value) in set.into_iter().chain(offered) {
             let parameter = parameters.get(&name);
             let parameter = parameter.unwrap_or_else(|| panic!("{environment} sets {name}"));
@@ -509,4 +516,21 @@ fn deployments_set_required_parameters_to_valid_values() {
             }
         }
     }
+}
+
+/// The list of parameters that most deployments leave alone must not change them when it is uncommented.
+#[test]
+fn parameters_offered_at_their_defaults_have_these_values() {
+    let config = fs::read_to_string(root().join("samconfig.toml")).expect("samconfig.toml");
+    let section = config.split_once("at their defaults").expect("the part with the defaults").1;
+    let section = section.split_once("\n\n").expect("its end").0;
+    let template = template();
+    let lines =
+        section.lines().filter_map(|line| line.trim().strip_prefix("# \"")?.strip_suffix("\","));
+    let mut seen = 0;
+    for (name, value) in lines.filter_map(|line| line.split_once('=')) {
+        assert_eq!(value, text(&template.root()["Parameters"][name]["Default"]), "{name}");
+        seen += 1;
+    }
+    assert!(seen > 10, "only {seen} parameters");
 }

@@ -1,0 +1,61 @@
+"""docs/how-to/run-without-rust.md: the files of a release, made of the development build."""
+
+import subprocess
+import sys
+import urllib.request
+
+from documents import ROOT, TARGET
+from stack import LOCAL, free_port, wait_until
+
+sys.path.append(str(ROOT / "infra/package"))
+
+import archive  # noqa: E402
+import build  # noqa: E402
+
+PAGE = "docs/how-to/run-without-rust.md"
+NOT_TRIED = {"In a container": "tests/image.sh builds and starts the image, in .ci/nightly"}
+COVERED_BY_TESTS = {}
+TIME = 1_790_000_000
+
+
+def pack(folder):
+    """Writes the files of a release into the shell's directory."""
+    name = f"live-classes-{build.version()}"
+    content = folder / "built" / f"{name}-x86_64-unknown-linux-gnu"
+    content.mkdir(parents=True)
+    (content / "local").hardlink_to(LOCAL)
+    archive.tar(folder / f"{content.name}.tar.gz", content, TIME)
+    archive.write_sums(folder)
+    for function in build.functions():
+        archive.zip_program(folder / f"{name}-{build.ARM64}-{function}.zip", TARGET / "debug" / function, TIME)
+
+
+def run(t):
+    folder = t.shell.pasted.parent
+    pack(folder)
+    with t.section("Check the files"):
+        output = t.paste()
+        t.check("the checksum is right, and the demo plays", ".tar.gz: OK" in output)
+    with t.section("Start the stack"):
+        command = t.page.commands(t.heading)[0]
+        t.tried.add(command.line)
+        port = free_port()
+        program = t.shell.run(f"echo {command.text}").strip()
+        process = subprocess.Popen([folder / program, "--port", str(port)], cwd=folder, stdout=subprocess.DEVNULL)
+
+        def is_ready():
+            try:
+                return urllib.request.urlopen(f"http://localhost:{port}/local/config", timeout=5).status == 200
+            except OSError:
+                return False
+
+        wait_until("the unpacked stack is ready", is_ready)
+        process.terminate()
+        t.check_equal(process.wait(), 0)
+    with t.section("Deploy the functions"):
+        t.paste()
+        for function in build.functions():
+            unpacked = folder / "target/lambda" / function / "bootstrap"
+            t.check_equal(unpacked.read_bytes()[:4], b"\x7fELF")
+            t.check_equal(unpacked.stat().st_mode & 0o111, 0o111)
+        t.check("every function is where infra/release expects it", True)
