@@ -24,6 +24,7 @@ static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/console");
 
 const PAGE: &str = "index.html";
 const ROOM: &str = "room.html";
+const ZOOM_FRAME: &str = "zoom-frame.html";
 
 /// Allows resources from this origin and no inline scripts. Mails are in frames with a policy of their own
 /// (`aws::mail_message`).
@@ -31,16 +32,16 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The policy that Zoom's Meeting SDK for the web requires on its page: Zoom's hosts, WebAssembly, workers from blobs,
-/// and inline styles.
+/// and inline styles. Only the frame inside the room has it.
 /// <https://developers.zoom.us/docs/meeting-sdk/web/browser-support/#content-security-policy-header>
-const ROOM_POLICY: &str = "default-src 'self'; \
+const ZOOM_POLICY: &str = "default-src 'self'; \
     script-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob: https://source.zoom.us https://*.zoom.us; \
     style-src 'self' 'unsafe-inline' https://source.zoom.us; \
     img-src 'self' data: blob: https://*.zoom.us; font-src 'self' data: https://source.zoom.us; \
     connect-src 'self' blob: data: https://zoom.us https://*.zoom.us wss://*.zoom.us; \
     worker-src 'self' blob: https://source.zoom.us; media-src 'self' blob: data: https://source.zoom.us; \
     frame-src 'self' https://zoom.us https://*.zoom.us; object-src 'none'; base-uri 'none'; form-action 'self'; \
-    frame-ancestors 'none'";
+    frame-ancestors 'self'";
 
 /// The console's files, from the binary or, for development, from a directory.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +65,7 @@ impl Console {
             // The room takes the token out of the address. Zoom's client leads back to the address without one.
             .route("/guest", get(room))
             .route("/guest/{token}", get(room))
+            .route("/zoom-frame", get(zoom_frame))
             .route("/console/{*path}", get(asset))
             .with_state(self)
     }
@@ -107,18 +109,26 @@ async fn page(State(console): State<Console>, headers: HeaderMap) -> Response {
     response
 }
 
-/// Serves the room's page. It is isolated from other origins so that Zoom's SDK can use shared memory, which full-size
-/// video requires.
+/// Serves the room's page, with the policy of all pages.
 async fn room(State(console): State<Console>, headers: HeaderMap) -> Response {
-    let mut response = console.file_response(ROOM, &headers);
-    let set = |response: &mut Response, name, value| {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    isolated(console.file_response(ROOM, &headers), PAGE_POLICY)
+}
+
+/// Serves the page in the room's frame, which holds Zoom's client.
+async fn zoom_frame(State(console): State<Console>, headers: HeaderMap) -> Response {
+    isolated(console.file_response(ZOOM_FRAME, &headers), ZOOM_POLICY)
+}
+
+/// Isolates a page from other origins, so that Zoom's client can use shared memory. Without that it shows one person at a
+/// time. A frame is isolated only if the page around it is.
+fn isolated(mut response: Response, policy: &'static str) -> Response {
+    let headers = response.headers_mut();
+    let mut set = |name, value| {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     };
-    set(&mut response, "cross-origin-opener-policy", "same-origin");
-    set(&mut response, "cross-origin-embedder-policy", "credentialless");
-    set(&mut response, "content-security-policy", ROOM_POLICY);
+    set("cross-origin-opener-policy", "same-origin");
+    set("cross-origin-embedder-policy", "credentialless");
+    set("content-security-policy", policy);
     response
 }
 
@@ -135,6 +145,7 @@ fn content_type(path: &str) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
+        Some("json") => "application/json",
         Some("svg") => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     }
@@ -180,24 +191,31 @@ mod tests {
         assert_eq!(get("/console/../Cargo.toml", None).await.status(), StatusCode::NOT_FOUND);
     }
 
-    /// The pages that show mails must not allow scripts from other hosts.
+    /// The pages that show mails or hold a token must not allow scripts from other hosts.
     #[tokio::test]
-    async fn only_the_room_is_isolated_and_allows_hosts_of_zoom() {
+    async fn only_the_frame_of_the_room_allows_hosts_of_zoom() {
         let policy = |response: &Response| {
             response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned()
         };
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&Console::default().read("zoom-sdk.json").unwrap()).unwrap();
+        let frame = get("/zoom-frame", None).await;
+        assert!(policy(&frame).contains(manifest["host"].as_str().unwrap()));
+        assert!(policy(&frame).ends_with("frame-ancestors 'self'"));
         let room = get("/room/ses_aaaaaaaaaaaaaaaaaaaaaaaaaa", None).await;
-        assert!(policy(&room).contains("https://source.zoom.us"));
-        assert_eq!(room.headers()["cross-origin-opener-policy"], "same-origin");
-        assert_eq!(room.headers()["cross-origin-embedder-policy"], "credentialless");
+        for page in [&frame, &room] {
+            assert_eq!(page.headers()["cross-origin-opener-policy"], "same-origin");
+            assert_eq!(page.headers()["cross-origin-embedder-policy"], "credentialless");
+        }
+        let page = get("/", None).await;
+        assert!(!policy(&page).contains("unsafe"));
+        assert!(!page.headers().contains_key("cross-origin-opener-policy"));
+        assert_eq!(policy(&room), policy(&page));
         // A guest's page is a room, and its address must not reach Zoom's hosts.
         for path in ["/guest/a-token", "/guest"] {
             let guest = get(path, None).await;
             assert_eq!(policy(&guest), policy(&room));
             assert_eq!(guest.headers()[REFERRER_POLICY], "no-referrer");
         }
-        let page = get("/", None).await;
-        assert!(!policy(&page).contains("unsafe"));
-        assert!(!page.headers().contains_key("cross-origin-opener-policy"));
     }
 }

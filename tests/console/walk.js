@@ -2,7 +2,7 @@
 import { client } from './lib/stack.js';
 import { open } from './lib/browser.js';
 import { as, scene, consent, room, card, note, answer } from './lib/people.js';
-import { before, mails, polls, zoom } from './talk.js';
+import { before, mails, polls } from './talk.js';
 import { hosting } from './hosting.js';
 import { plan } from './plan.js';
 import { platform } from './platform.js';
@@ -354,7 +354,6 @@ export async function walk(browser, base) {
   });
 
   polls(world);
-  zoom(world);
 
   world.during = () => {
     test('an unknown participant joins, and the class ends for everyone after a confirmation', async () => {

@@ -18,6 +18,7 @@ use crate::domain::attendance::headcount;
 use crate::domain::audience::Audience;
 use crate::domain::caller::Caller;
 use crate::domain::id::{PollId, SessionId, UserId};
+use crate::domain::next_look;
 use crate::domain::poll::{
     POLLS_LIMIT, Poll, PollDraft, PollOutcome, check_session_live, polls_ended_at,
 };
@@ -82,6 +83,7 @@ pub struct PollWithTally {
 pub struct PollsResponse {
     pub polls: Vec<PollWithTally>,
     pub view: View,
+    pub next_look_seconds: u32,
 }
 
 /// Launches a poll, or returns the one that the same request launched before.
@@ -402,7 +404,9 @@ pub async fn list(
         .polls(&loaded.poll_list)
         .map(|poll| poll_with_tally(context, caller, &loaded, poll.clone()))
         .collect::<Result<_, Error>>()?;
-    Ok(PollsResponse { view, polls })
+    let has_open_poll = loaded.poll_list.open().is_some();
+    let next_look_seconds = next_look::for_polls(&loaded.session, has_open_poll, context.now);
+    Ok(PollsResponse { view, polls, next_look_seconds })
 }
 
 /// Loads the session and its poll list, without votes.

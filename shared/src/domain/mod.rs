@@ -28,6 +28,7 @@ pub mod mailing;
 pub mod meeting_fields;
 pub mod meeting_instance;
 pub mod meeting_retry;
+pub mod next_look;
 pub mod notification_kind;
 pub mod payment;
 pub mod pending_meeting;

@@ -12,6 +12,7 @@ use super::http_deps::HttpDeps;
 use crate::app::notifications::{self, NotificationAction, NotificationPage};
 use crate::domain::id::SessionId;
 use crate::domain::in_app::{NotificationId, NotificationKind, NotificationSubject};
+use crate::domain::next_look;
 use crate::domain::preferences::Preferences;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::Title;
@@ -26,6 +27,7 @@ struct Page<'a> {
     items: Vec<NotificationView<'a>>,
     next_cursor: Option<String>,
     unread_count: usize,
+    next_look_seconds: u32,
 }
 
 /// An in-app notification as JSON: its kind, and the facts for a text in any language and time zone.
@@ -79,7 +81,10 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let limit = http::query_limit(&request)?;
             let NotificationPage { notifications: notices, next, unread } =
                 notifications::list(&deps.clients, &caller, after.as_ref(), limit, now).await?;
+            let subjects = notices.iter().filter_map(|notice| notice.notification.subject.as_ref());
+            let starts = subjects.map(|subject| subject.starts_at);
             ResponseBody::ok(&Page {
+                next_look_seconds: next_look::for_starts(starts, now),
                 items: notices
                     .iter()
                     .map(|stored| NotificationView::of(stored, &deps.state))

@@ -65,6 +65,7 @@ struct VoterView<'a> {
 pub(super) struct PollsView<'a> {
     items: Vec<PollView<'a>>,
     next_cursor: Option<String>,
+    next_look_seconds: u32,
 }
 
 /// Renders the polls. Voters who do not fit into the response are left out, and the CSV has all of them.
@@ -80,7 +81,11 @@ pub(super) fn polls_view(list: &PollsResponse) -> PollsView<'_> {
         view
     };
     // A session has fewer polls than the default page size.
-    PollsView { items: list.polls.iter().map(view).collect(), next_cursor: None }
+    PollsView {
+        items: list.polls.iter().map(view).collect(),
+        next_cursor: None,
+        next_look_seconds: list.next_look_seconds,
+    }
 }
 
 /// The size of the polls without their voters: 32 polls with the longest texts.

@@ -27,6 +27,7 @@ use crate::domain::admission::JoinMode;
 use crate::domain::host_status::WarningSources;
 use crate::domain::id::{CourseId, ExternalRef, UserId};
 use crate::domain::join_window;
+use crate::domain::next_look;
 use crate::domain::recording::RecordingVisibility;
 use crate::domain::refusal::Refusal;
 use crate::domain::rights::{Operation, View};
@@ -34,7 +35,7 @@ use crate::domain::session::{Session, Status};
 use crate::http;
 use crate::secret::Secret;
 use crate::store::Store;
-use crate::store::sessions::SessionFilter;
+use crate::store::sessions::{SessionCursor, SessionFilter};
 use crate::store::timeline::TimelineCursor;
 
 pub type Deps = HttpDeps<Store, JoinMethods>;
@@ -76,6 +77,13 @@ struct TimelinePage {
     #[serde(flatten)]
     page: Page<timeline::TimelineEntry, TimelineCursor>,
     complete_since: Timestamp,
+}
+
+#[derive(Serialize)]
+struct StudentPage {
+    #[serde(flatten)]
+    page: Page<session_view::InvitedView, SessionCursor>,
+    next_look_seconds: u32,
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
@@ -169,7 +177,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 )
             };
             let items: Vec<_> = sessions.iter().map(view).collect();
-            ResponseBody::ok(&Page::new(items, next))
+            let next_look_seconds = next_look::for_sessions(&sessions, now);
+            ResponseBody::ok(&StudentPage { page: Page::new(items, next), next_look_seconds })
         }
         _ => Err(RequestError::UnknownRoute),
     }

@@ -18,10 +18,11 @@ const PLACES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-br
 /** Slow machines are slow, not wrong. */
 const PATIENCE_MS = 15_000;
 
-export async function launch() {
+/** Starts Chromium, with `flags` besides those of every test. */
+export async function launch(flags = []) {
   const executablePath = PLACES.find((place) => place && existsSync(place));
   if (!executablePath) throw new Error('There is no Chromium; `apt-get install chromium`, or name one in CHROMIUM.');
-  return chromium.launch({ executablePath, args: FLAGS });
+  return chromium.launch({ executablePath, args: [...FLAGS, ...flags] });
 }
 
 /** A person's browser. `wrong` collects what a page complains of: errors, and what its own policy refused. */

@@ -15,12 +15,12 @@ async function freePort() {
   });
 }
 
-/** `{base, stop}`; without an address, `cargo local` is started on a free port. */
-export async function stack(address) {
+/** `{base, stop}`; without an address, `cargo local` is started on a free port, with `options` if there are any. */
+export async function stack(address, options = []) {
   if (address) return { base: address.replace(/\/$/, ''), stop() {} };
   const port = await freePort();
   const base = `http://localhost:${port}`;
-  const child = spawn('cargo', ['local', '--port', String(port)], {
+  const child = spawn('cargo', ['local', '--port', String(port), ...options], {
     cwd: new URL('../../../', import.meta.url),
     stdio: ['ignore', 'ignore', 'inherit'],
     detached: true,

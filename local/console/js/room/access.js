@@ -1,12 +1,13 @@
-// How the person of the room reads the class and joins it: with a token of the platform, or with the token of a guest link.
+// How the person of the room reads the class and joins it: with a token of the platform, or with the token of a guest
+// link.
 import { api, call } from '../api.js';
 import { PEOPLE } from '../people.js';
 
 const query = new URLSearchParams(location.search);
 const [, page, last] = location.pathname.match(/^\/(room|guest)(?:\/([^/]+))?$/) || [];
 
-// The token leaves the address first, so that Zoom's client, the history and a screenshot do not have it. It stays in this
-// module, so a reload needs the link in the mail again.
+// The token leaves the address first, so that Zoom's client, the history and a screenshot do not have it. It stays in
+// this module, so a reload needs the link in the mail again.
 if (page === 'guest') history.replaceState(null, '', '/guest');
 
 function member(id) {
@@ -17,6 +18,7 @@ function member(id) {
     name: PEOPLE[as].claims.name,
     email: PEOPLE[as].claims.email,
     session: () => api(as).get(`/v1/sessions/${id}`),
+    disclaimer: async () => (await api(as).get('/v1/me/capabilities')).disclaimer,
     join: (options) => api(as).post(`/v1/sessions/${id}/join`, options),
     report: (milliseconds) => api(as).post(`/v1/sessions/${id}/join-report`, { milliseconds }),
   };
@@ -30,6 +32,7 @@ function guest(token) {
     hasToken: Boolean(token),
     key: 'guest',
     session: () => post('/v1/guest/session'),
+    disclaimer: async () => null,
     join: (options) => post('/v1/guest/join', options),
     report: (milliseconds) => post('/v1/guest/join-report', { milliseconds }),
   };

@@ -1,163 +1,211 @@
-// The room, built on the response of `POST /v1/sessions/{id}/join`, or of `POST /v1/guest/join` for the holder of a guest
-// link. It is simulated on the local stack. With real credentials the page loads Zoom's Meeting SDK.
+// The room, built on the response of `POST /v1/sessions/{id}/join`, or of `POST /v1/guest/join` for the holder of a
+// guest link. It is simulated on the local stack. With real credentials the page loads Zoom's Meeting SDK.
 import { access } from './access.js';
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../ui.js';
-import { stack } from '../api.js';
 import { useLoad } from '../load.js';
 import { readClock } from '../time.js';
 import { Button, Icon, Passcode } from '../parts/basic.js';
 import { Text } from '../parts/form.js';
 import { Notes, Question } from '../parts/layers.js';
-import { ThemeSwitch } from '../parts/theme.js';
+import { Bar } from './bar.js';
+import { useClient } from './client.js';
+import { DeviceCheck } from './devices.js';
+import { useJoin } from './join.js';
+import { useIsWide } from './layout.js';
+import { Loading, Lobby, opening } from './lobby.js';
+import { Announcer, PollPanel, isUnanswered, usePolls } from './polls.js';
+import { isSupported, savesData } from './sdk.js';
+import { SimulatedRoom, hasRealKey } from './simulated.js';
 import { LANGUAGES, direction, words } from './words.js';
-import { SimulatedRoom, enter } from './simulated.js';
-import { PollPanel } from './polls.js';
-import { openZoom } from './zoom-sdk.js';
 
 const query = new URLSearchParams(location.search);
 const { as, isGuest } = access;
-/** The polling interval while waiting for the trainer. */
-const LOOK_EVERY_MS = 3_000;
+/** The interval of reading the class: while the page waits for a change, and otherwise. */
+const WAITING_MS = 5_000;
+const INSIDE_MS = 15_000;
+/** Where people go back to. Guests have no classes here. */
+const BACK = isGuest ? null : `/#/${as}/classes`;
 
-/** Lets the console in the other window reload. */
-export function announce() {
-  const channel = new BroadcastChannel('live-classes');
-  channel.postMessage('changed');
-  channel.close();
-}
-
-function Room() {
+function useLanguage() {
   const [language, setLanguage] = useState(
     LANGUAGES[query.get('lang')] ? query.get('lang') : localStorage.getItem('language') || 'en',
   );
-  const [state, setState] = useState({ at: 'lobby' });
-  const [polls, setPolls] = useState(!isGuest);
-  const [name, setName] = useState('');
-  const [full, setFull] = useState(false);
-  const page = useRef(null);
-  const word = words(language);
-  const session = useLoad(access.key, access.session, { every: 5000 });
-  const owner = Boolean(session.data?.meeting);
-
-  useEffect(() => {
-    readClock().catch(() => {});
-  }, []);
   // Set the direction before the first paint.
   useLayoutEffect(() => {
     document.documentElement.lang = language;
     document.documentElement.dir = direction(language);
     localStorage.setItem('language', language);
   }, [language]);
+  return [language, setLanguage];
+}
+
+/** Loads Zoom's client while somebody is in the lobby of a class at Zoom. */
+function usePreload(client, session) {
+  const isSoon = session && session.provider === 'zoom' && ['open', 'waiting_for_host'].includes(session.join?.state);
   useEffect(() => {
-    if (session.data) document.title = `${session.data.title} · Live Classes`;
-  }, [session.data?.title]);
+    if (!isSoon || savesData() || !isSupported()) return;
+    hasRealKey().then(
+      (isReal) => isReal && client.load(),
+      () => {},
+    );
+  }, [isSoon]);
+}
+
+function Room() {
+  const [language, setLanguage] = useLanguage();
+  const [name, setName] = useState('');
+  const [chosen, setChosen] = useState(null);
+  const page = useRef(null);
+  const stage = useRef(null);
+  const word = words(language);
+  const isWide = useIsWide(page);
+  const [interval, setIntervalMs] = useState(WAITING_MS);
+  const session = useLoad(access.key, access.session, { every: interval });
+  const disclaimer = useLoad(`disclaimer ${access.key}`, access.disclaimer, { every: 0 });
+  const owner = Boolean(session.data?.meeting);
+  const ended = useRef(() => {});
+  const client = useClient(stage, (dropped) => ended.current(dropped));
+  const joining = useJoin({ client, name, language, session: session.data });
+  const { state } = joining;
+  ended.current = joining.end;
+  const polls = usePolls(as, session.data?.id, !isGuest && session.data?.status);
+  const showsPolls = !isGuest && (chosen ?? isWide);
+  usePreload(client, session.data);
+
   useEffect(() => {
-    const turned = () => setFull(Boolean(document.fullscreenElement));
-    document.addEventListener('fullscreenchange', turned);
-    return () => document.removeEventListener('fullscreenchange', turned);
+    readClock().catch(() => {});
   }, []);
-
-  const join = async (prefer) => {
-    setState({ at: 'joining' });
-    const clickedAt = performance.now();
-    try {
-      const options = { ...(prefer === 'link' && { prefer }), ...(isGuest && name.trim() && { name: name.trim() }) };
-      const [pass, config] = await Promise.all([access.join(options), stack.get('/local/config')]);
-      if (pass.mode === 'link') setState({ at: 'link', pass });
-      else if (pass.sdk_key === config.secrets.zoom_sdk_key)
-        setState({ at: 'inside', pass, me: await enter(pass, access.email) });
-      else {
-        setState({ at: 'zoom', pass });
-        await openZoom(pass, language);
-      }
-      announce();
-      // Nobody waits for the report, and a lost one changes nothing.
-      if (pass.mode !== 'link') access.report(Math.round(performance.now() - clickedAt)).catch(() => {});
-    } catch (problem) {
-      const waits = problem.code === 'waiting_for_host' || problem.waits;
-      setState(waits ? { at: 'waiting' } : { at: 'lobby', problem });
-    }
-  };
   useEffect(() => {
-    if (state.at !== 'waiting') return undefined;
-    const timer = setTimeout(join, LOOK_EVERY_MS);
-    return () => clearTimeout(timer);
-  }, [state]);
+    const isSettled = session.data?.status === 'live' && ['inside', 'zoom'].includes(state.at);
+    setIntervalMs(isSettled ? INSIDE_MS : WAITING_MS);
+  }, [session.data?.status, state.at]);
+  useEffect(() => {
+    const part = { waiting: word('waiting'), left: word('left'), dropped: word('dropped') }[state.at];
+    if (session.data) document.title = [part, session.data.title, 'Live Classes'].filter(Boolean).join(' · ');
+  }, [session.data?.title, state.at, language]);
 
-  const turnFull = () =>
-    (document.fullscreenElement ? document.exitFullscreen() : page.current.requestFullscreen()).catch(() => {});
-  // The way in for browsers and networks in which Zoom's client for the web fails.
-  const byLink =
-    session.data?.provider === 'zoom' &&
-    html`<${Button} kind="quiet" icon="link" busy=${state.at === 'joining'} onClick=${() => join('link')}>${word('byLink')}<//>`;
-  // A guest opens the link long before the class. Members open the room when they may join.
-  const early = isGuest && session.data?.join.state === 'too_early';
-  const over = session.data && (session.data.status === 'cancelled' || (session.data.status === 'ended' && !owner));
-  return html`<div class=${`room at-${state.at}${polls ? ' with-polls' : ''}`} ref=${page}>
-    <header class="room-bar"><img src="/console/icon.svg" alt="" width="26" height="26" /><h1>${session.data?.title || ' '}</h1>
-      <div class="bar-end">
-        <label class="language"><span class="hidden">${word('language')}</span><select value=${language} onChange=${(event) => setLanguage(event.target.value)}>
-          ${Object.entries(LANGUAGES).map(([key, name]) => html`<option key=${key} value=${key} lang=${key} selected=${key === language}>${name}</option>`)}</select></label>
-        ${!isGuest && html`<${Button} kind="quiet" icon="poll" label=${polls ? word('hidePolls') : word('showPolls')} aria-pressed=${polls} onClick=${() => setPolls(!polls)} />`}
-        <${Button} kind="quiet" icon="expand" label=${full ? word('leaveFullscreen') : word('fullscreen')} aria-pressed=${full} onClick=${turnFull} /><${ThemeSwitch} /></div></header>
+  const toggle = () => setChosen(!showsPolls);
+  const shared = { session: session.data, joining, client, owner, language, word };
+  return html`<div class=${`room at-${state.at}${showsPolls && isWide ? ' with-polls' : ''}`} ref=${page}>
+    <${Bar} title=${session.data?.title} language=${language} onLanguage=${setLanguage} word=${word}
+      polls=${!isGuest && { isShown: showsPolls, isWaiting: isUnanswered(polls, owner), onToggle: toggle }} />
     <main class="room-main" id="main">
-      ${session.problem && !session.data && html`<${Lobby} icon="warn" title=${isGuest && session.problem.status === 404 ? word('linkOver') : session.problem.title} text=${isGuest && session.problem.status === 404 ? word('linkOverMore') : session.problem.message} code=${session.problem.code} word=${word} />`}
+      <div class="stage" ref=${stage}></div>
       ${
-        session.data &&
-        (state.at === 'lobby' || state.at === 'joining') &&
-        html`<${Lobby} icon=${over ? 'check' : 'video'} title=${over ? word('ended') : session.data.title}
-        text=${over ? word('endedMore') : early ? opening(session.data, word, language) : isGuest ? word('joinAsGuest') : word('joinAs', { name: access.name })} problem=${state.problem} word=${word}>
-        ${!over && !early && isGuest && html`<${Text} label=${word('yourName')} value=${name} onInput=${setName} maxlength=${200} dir="auto" autocomplete="name" />`}
-        ${!over && !early && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>${byLink}`}<//>`
+        session.problem &&
+        !session.data &&
+        html`<${Unreadable} problem=${session.problem} language=${language} word=${word} />`
       }
-      ${state.at === 'waiting' && html`<${Lobby} icon="clock" title=${word('waiting')} text=${word('waitingMore')} word=${word}><span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span>${byLink}<//>`}
-      ${
-        state.at === 'link' &&
-        html`<${Lobby} icon="link" title=${session.data?.title} text=${word('linkMore')} word=${word}>
-        <a class="button primary" href=${state.pass.join_url} target="_blank" rel="noopener noreferrer"><${Icon} name="link" /><span>${word('openLink')}</span></a>
-        ${state.pass.passcode && html`<p>${word('passcode')} <${Passcode} code=${state.pass.passcode} /></p>`}<//>`
-      }
-      ${
-        state.at === 'inside' &&
-        html`<${SimulatedRoom} pass=${state.pass} me=${state.me} word=${word}
-        onLeft=${(ended) => {
-          setState({ at: 'left', ended });
-          announce();
-        }} />`
-      }
-      ${state.at === 'zoom' && html`<div id="zoom-is-here"></div>`}
-      ${
-        state.at === 'left' &&
-        html`<${Lobby} icon=${state.ended ? 'check' : 'leave'} title=${word(state.ended ? 'ended' : 'left')} text=${word(state.ended ? 'endedMore' : 'leftMore')} word=${word}>
-        ${!state.ended && html`<${Button} kind="primary" icon="video" onClick=${join}>${word('rejoin')}<//>${byLink}`}<//>`
-      }
+      ${session.data && html`<${Part} ...${shared} name=${name} onName=${setName} />`}
     </main>
-    ${polls && session.data && html`<${PollPanel} as=${as} session=${session.data} owner=${owner} word=${word} />`}
-    <${Notes} /><${Question} /></div>`;
+    ${
+      session.data &&
+      !isGuest &&
+      html`<${PollPanel} as=${as} session=${session.data} polls=${polls} owner=${owner} word=${word}
+        hidden=${!showsPolls} isSheet=${!isWide} onClose=${() => setChosen(false)} />`
+    }
+    ${disclaimer.data && html`<footer class="room-disclaimer"><bdi>${disclaimer.data}</bdi></footer>`}
+    <${Announcer} polls=${polls} owner=${owner} word=${word} /><${Notes} /><${Question} /></div>`;
 }
 
-/** When the class begins and from when a guest can join, in the guest's own time zone. */
-function opening({ starts_at: starts, join }, word, language) {
-  const shown = (time, style) => new Intl.DateTimeFormat(language, style).format(new Date(time));
-  return `${shown(starts, { dateStyle: 'full', timeStyle: 'short' })}. ${word('tooEarly', { time: shown(join.opens_at, { timeStyle: 'short' }) })}`;
+/** The class cannot be read. For a guest, an unknown token is an old link. */
+function Unreadable({ problem, language, word }) {
+  const isOld = isGuest && problem.status === 404;
+  const title = word(isOld ? 'linkOver' : 'failed');
+  return html`<${Lobby} icon="warn" title=${title} text=${isOld ? word('linkOverMore') : ''} problem=${problem}
+    language=${language} word=${word} back=${BACK} />`;
 }
 
-function Lobby({ icon, title, text, problem, code, word, children }) {
-  const heading = useRef(null);
-  useEffect(() => heading.current?.focus(), [title]);
-  const [what, why] =
-    problem?.code === 'no_licence'
-      ? [word('noLicence'), word('noLicenceMore')]
-      : [problem?.title || word('failed'), problem?.message];
-  return html`<section class="lobby"><span class="lobby-icon"><${Icon} name=${icon} size=${30} /></span><h2 tabindex="-1" ref=${heading}>${title}</h2><p role="status">${text}</p>
-    ${(problem || code) && html`<div class="note bad" role="alert"><${Icon} name="warn" /><div>${problem && html`<strong>${what}</strong><p>${why}</p>`}<p class="fine">${word('code')} <code>${problem?.code || code}</code></p></div></div>`}
-    ${children}${!isGuest && html`<p><a class="quiet-link" href=${`/#/${as}/classes`}>${word('back')}</a></p>`}</section>`;
+/** The middle of the room in each state. */
+function Part({ session, joining, client, owner, language, word, name, onName }) {
+  const { state, join } = joining;
+  const shared = { language, word, back: BACK };
+  const byLink =
+    session.provider === 'zoom' &&
+    html`<${Button} kind=${isSupported() ? 'quiet' : 'primary'} icon="link" busy=${state.at === 'joining'}
+      onClick=${() => join({ prefer: 'link' })}>${word('byLink')}<//>`;
+  const again = html`<${Button} kind="primary" icon="video" onClick=${() => join()}>${word('rejoin')}<//>`;
+  const isCancelled = session.status === 'cancelled';
+  switch (state.at) {
+    case 'waiting':
+      return html`<${Lobby} icon="clock" title=${word('waiting')} text=${word('waitingMore')} ...${shared}>
+        <span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span>
+        <${Loading} client=${client} word=${word} /><${DeviceCheck} word=${word} />${byLink}<//>`;
+    case 'link':
+      return html`<${ByLink} session=${session} pass=${state.pass} join=${join} ...${shared} />`;
+    case 'inside':
+      return html`<${SimulatedRoom} pass=${state.pass} me=${state.me} word=${word} onLeft=${joining.leave} />`;
+    case 'zoom':
+      return null;
+    case 'dropped':
+      return html`<${Lobby} icon="warn" title=${word('dropped')} text=${word('droppedMore')} ...${shared}>
+        <span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span>${again}
+        <${Button} kind="quiet" onClick=${() => joining.leave(false)}>${word('stayOut')}<//>${byLink}<//>`;
+    case 'left':
+      return html`<${Lobby} icon=${state.ended ? 'check' : 'leave'} title=${word(state.ended ? 'ended' : 'left')}
+        text=${word(state.ended ? 'endedMore' : 'leftMore')} ...${shared}>
+        ${!state.ended && html`${again}${byLink}`}<//>`;
+    default:
+      if (isCancelled || (session.status === 'ended' && !owner))
+        return html`<${Lobby} icon="check" title=${word('ended')} text=${word('endedMore')} ...${shared} />`;
+      return html`<${Entrance} session=${session} joining=${joining} client=${client} owner=${owner} name=${name}
+        onName=${onName} byLink=${byLink} ...${shared} />`;
+  }
+}
+
+function Entrance({ session, joining, client, owner, name, onName, byLink, language, word, back }) {
+  const { state, join } = joining;
+  const isBusy = state.at === 'joining';
+  // A guest opens the link long before the class. Members open the room when they may join.
+  const isEarly = isGuest && session.join?.state === 'too_early';
+  const how = isGuest ? word('joinAsGuest') : word('joinAs', { name: access.name });
+  const text = isEarly ? opening(session, word, language) : how;
+  const isAtZoom = session.provider === 'zoom';
+  const button = isBusy ? word('joining') : word(owner ? 'start' : 'join');
+  return html`<${Lobby} icon="video" title=${session.title} text=${text} problem=${state.problem} language=${language}
+      word=${word} back=${back}>
+    ${
+      !isEarly &&
+      isGuest &&
+      html`<${Text} label=${word('yourName')} value=${name} onInput=${onName} maxlength=${200} dir="auto"
+        autocomplete="name" />`
+    }
+    ${
+      !isEarly &&
+      html`<${Button} kind=${isAtZoom && !isSupported() ? 'quiet' : 'primary'} icon="video" busy=${isBusy}
+        onClick=${() => join()}>${button}<//>
+      <${Loading} client=${client} word=${word} />
+      ${state.problem && isAtZoom && html`<p>${word('tryLink')}</p>`}${byLink}
+      ${isAtZoom && html`<${Limits} word=${word} /><${DeviceCheck} word=${word} />`}`
+    }<//>`;
+}
+
+/** What this browser cannot do in the class. */
+function Limits({ word }) {
+  if (!isSupported()) return html`<p class="fine limits">${word('unsupported')}</p>`;
+  return !globalThis.crossOriginIsolated && html`<p class="fine limits">${word('notIsolated')}</p>`;
+}
+
+function ByLink({ session, pass, join, language, word, back }) {
+  return html`<${Lobby} icon="link" title=${session.title} text=${word('linkMore')} language=${language} word=${word}
+      back=${back}>
+    <a class="button primary" href=${pass.join_url} target="_blank" rel="noopener noreferrer"><${Icon} name="link" />
+      <span>${word('openLink')}</span></a>
+    ${pass.passcode && html`<p>${word('passcode')} <${Passcode} code=${pass.passcode} /></p>`}
+    ${
+      session.provider === 'zoom' &&
+      isSupported() &&
+      html`<${Button} kind="quiet" icon="video" onClick=${() => join()}>${word('bySignature')}<//>`
+    }<//>`;
 }
 
 /** What a guest sees who has left the class, or has opened the page without a link. */
 function WithoutLink() {
-  const word = words(localStorage.getItem('language') || 'en');
-  return html`<div class="room at-left"><main class="room-main" id="main"><${Lobby} icon="leave" title=${word('left')} text=${word('leftGuest')} word=${word} /></main></div>`;
+  const language = localStorage.getItem('language') || 'en';
+  const word = words(language);
+  return html`<div class="room at-left"><main class="room-main" id="main">
+    <${Lobby} icon="leave" title=${word('left')} text=${word('leftGuest')} language=${language} word=${word} />
+    </main></div>`;
 }
 
 render(isGuest && !access.hasToken ? html`<${WithoutLink} />` : html`<${Room} />`, document.getElementById('app'));

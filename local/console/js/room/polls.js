@@ -7,59 +7,121 @@ import { Badge, Button, Empty, ProblemNote } from '../parts/basic.js';
 import { Switch, Text } from '../parts/form.js';
 import { Tally } from '../parts/tally.js';
 
-/** An unchanged tally costs one read and no body (304), so frequent polling is cheap. */
-const LOOK_EVERY_MS = 2_000;
 const MOST_OPTIONS = 10;
+/** The interval until the first response names one. */
+const FIRST_INTERVAL_S = 15;
+/** A class of thousands must not look at the same moment: each look comes up to this share early. */
+const JITTER = 0.1;
 
-function usePolls(as, id) {
+/**
+ * Reads the polls at the interval that the server names. An unchanged tally has no body (304). A change of `status`
+ * looks at once, because the server names a longer interval before the class.
+ */
+export function usePolls(as, id, status) {
   const [state, setState] = useState({ items: undefined, problem: null });
-  const tag = useRef(null);
+  const held = useRef({ tag: null, seconds: FIRST_INTERVAL_S });
   const look = useCallback(async () => {
+    const { tag } = held.current;
     try {
-      const { status, data, headers } = await api(as).call({
+      const {
+        status: answered,
+        data,
+        headers,
+      } = await api(as).call({
         path: `/v1/sessions/${id}/polls`,
         background: true,
-        headers: tag.current ? { 'if-none-match': tag.current } : {},
+        headers: tag ? { 'if-none-match': tag } : {},
       });
-      if (status === 304) return;
-      tag.current = headers.get('etag');
+      if (answered === 304) return;
+      held.current = { tag: headers.get('etag'), seconds: data.next_look_seconds ?? FIRST_INTERVAL_S };
       setState({ items: data.items, problem: null });
     } catch (problem) {
-      setState((held) => ({ ...held, problem }));
+      setState((before) => ({ ...before, problem }));
     }
   }, [as, id]);
   useEffect(() => {
-    look();
-    const timer = setInterval(() => {
+    if (!status) return undefined;
+    let timer;
+    const turn = async () => {
+      if (!document.hidden) await look();
+      timer = setTimeout(turn, held.current.seconds * 1000 * (1 - JITTER * Math.random()));
+    };
+    // Somebody who comes back to this window sees the poll at once.
+    const shown = () => {
       if (!document.hidden) look();
-    }, LOOK_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [look]);
-  return {
-    ...state,
-    look: () => {
-      tag.current = null;
-      return look();
-    },
+    };
+    turn();
+    document.addEventListener('visibilitychange', shown);
+    return () => {
+      clearTimeout(timer);
+      document.removeEventListener('visibilitychange', shown);
+    };
+  }, [look, status]);
+  const again = () => {
+    held.current = { ...held.current, tag: null };
+    return look();
   };
+  return { ...state, look: again, open: state.items?.find((poll) => poll.state === 'open') };
 }
 
-export function PollPanel({ as, session, owner, word }) {
-  const polls = usePolls(as, session.id);
+/** Whether a poll waits for this person's vote. */
+export const isUnanswered = (polls, owner) => Boolean(!owner && polls.open && !polls.open.my_vote?.length);
+
+/**
+ * Announces each new poll once, also while the panel is closed. The region is always in the page, because screen
+ * readers ignore regions that appear together with their text. Votes change nothing in it.
+ */
+export function Announcer({ polls, owner, word }) {
+  const { open } = polls;
+  const text = open && !owner ? word('newPollIs', { question: open.question }) : '';
+  return html`<div class="hidden" role="status" aria-live="polite" data-polls>${text}</div>`;
+}
+
+export function PollPanel({ as, session, polls, owner, word, hidden, isSheet, onClose }) {
   const items = polls.items || [];
-  const open = items.find((poll) => poll.state === 'open');
+  const { open } = polls;
   const earlier = items.filter((poll) => poll !== open);
-  return html`<aside class="poll-panel" tabindex="0" aria-labelledby="polls-heading"><h2 id="polls-heading">${word('polls')}</h2>
+  const heading = useRef(null);
+  const wasHidden = useRef(hidden);
+  useEffect(() => {
+    // A sheet that somebody opens covers the class, so the focus goes there.
+    if (isSheet && wasHidden.current && !hidden) heading.current.focus();
+    wasHidden.current = hidden;
+  }, [hidden, isSheet]);
+  const key = (event) => {
+    if (isSheet && event.key === 'Escape') onClose();
+  };
+  return html`<aside class=${`poll-panel${isSheet ? ' sheet' : ''}`} tabindex="0" aria-labelledby="polls-heading"
+      hidden=${hidden} onKeyDown=${key}>
+    <div class="panel-head"><h2 id="polls-heading" tabindex="-1" ref=${heading}>${word('polls')}</h2>
+      ${
+        isSheet && html`<${Button} kind="quiet" small icon="close" label=${word('closePolls')} onClick=${onClose} />`
+      }</div>
     ${polls.problem && !polls.items && html`<${ProblemNote} of=${polls.problem} />`}
-    ${open && html`<${OpenPoll} key=${open.id} as=${as} session=${session} poll=${open} owner=${owner} word=${word} look=${polls.look} />`}
-    ${!open && owner && session.status !== 'live' && html`<${Empty} icon="poll" title=${word('noPoll')}>${word('notLive')}<//>`}
-    ${!open && owner && session.status === 'live' && html`<${Launch} as=${as} session=${session} word=${word} look=${polls.look} />`}
+    ${
+      open &&
+      html`<${OpenPoll} key=${open.id} as=${as} session=${session} poll=${open} owner=${owner} word=${word}
+        look=${polls.look} />`
+    }
+    ${
+      !open &&
+      owner &&
+      session.status !== 'live' &&
+      html`<${Empty} icon="poll" title=${word('noPoll')}>${word('notLive')}<//>`
+    }
+    ${
+      !open &&
+      owner &&
+      session.status === 'live' &&
+      html`<${Launch} as=${as} session=${session} word=${word} look=${polls.look} />`
+    }
     ${!open && !owner && html`<${Empty} icon="poll" title=${word('noPoll')}>${word('noPollMore')}<//>`}
     ${
       earlier.length > 0 &&
       html`<h3>${word('earlier')}</h3>${earlier.map(
         (poll) => html`<article class="card poll" key=${poll.id}><h4><bdi>${poll.question}</bdi></h4>
-      <p class="fine"><${Badge}>${word('closed')}<//> ${word('answers', { n: poll.responses })}</p><${Tally} of=${poll} word=${(n) => word('votes', { n })} /></article>`,
+      <p class="fine"><${Badge}>${word('closed')}<//> ${word('answers', { n: poll.responses })}</p>
+      <${Tally} of=${poll} word=${(n) => word('votes', { n })} /></article>`,
       )}`
     }</aside>`;
 }
@@ -95,14 +157,20 @@ function OpenPoll({ as, session, poll, owner, word, look }) {
       poll.multiple ? (held.includes(id) ? held.filter((each) => each !== id) : [...held, id]) : [id],
     );
   };
-  return html`<article class="card poll open"><p class="class-facts"><${Badge} tone="live">${word('open')}<//>${poll.anonymous && html`<${Badge}>${word('anonymous')}<//>`}<span class="fine" role="status">${poll.responses == null ? word('afterClose') : word('answers', { n: poll.responses })}${poll.response_rate != null && html` · ${Math.round(poll.response_rate)} %`}</span></p>
+  return html`<article class="card poll open"><p class="class-facts"><${Badge} tone="live">${word('open')}<//>
+      ${poll.anonymous && html`<${Badge}>${word('anonymous')}<//>`}
+      <span class="fine">${poll.responses == null ? word('afterClose') : word('answers', { n: poll.responses })}
+        ${poll.response_rate != null && html` · ${Math.round(poll.response_rate)} %`}</span></p>
     ${
       voting
-        ? html`<form onSubmit=${vote}><fieldset class="ballot"><legend><bdi>${poll.question}</bdi></legend>${poll.options.map(
-            (option) => html`<label key=${option.id} class=${chosen.includes(option.id) ? 'chosen' : ''}>
-        <input type=${poll.multiple ? 'checkbox' : 'radio'} name="vote" checked=${chosen.includes(option.id)} onChange=${() => pick(option.id)} /><bdi>${option.text}</bdi></label>`,
-          )}</fieldset>
-        ${missing && html`<p class="error" role="alert">${word('chooseFirst')}</p>`}<${Button} type="submit" kind="primary">${word('vote')}<//></form>`
+        ? html`<form onSubmit=${vote}><fieldset class="ballot"><legend><bdi>${poll.question}</bdi></legend>
+        ${poll.options.map(
+          (option) => html`<label key=${option.id} class=${chosen.includes(option.id) ? 'chosen' : ''}>
+          <input type=${poll.multiple ? 'checkbox' : 'radio'} name="vote" checked=${chosen.includes(option.id)}
+            onChange=${() => pick(option.id)} /><bdi>${option.text}</bdi></label>`,
+        )}</fieldset>
+        ${missing && html`<p class="error" role="alert">${word('chooseFirst')}</p>`}
+        <${Button} type="submit" kind="primary">${word('vote')}<//></form>`
         : html`<h3><bdi>${poll.question}</bdi></h3><${Tally} of=${poll} word=${(n) => word('votes', { n })} />
         ${
           owner
@@ -150,18 +218,27 @@ function Launch({ as, session, word, look }) {
       setProblem(told);
     }
   };
-  return html`<form class="card poll launch" onSubmit=${launch}><h3>${word('newPoll')}</h3><${ProblemNote} of=${problem} />
-    <${Text} label=${word('question')} value=${question} onInput=${setQuestion} error=${errors.question} required maxlength=${300} dir="auto" />
+  return html`<form class="card poll launch" onSubmit=${launch}><h3>${word('newPoll')}</h3>
+    <${ProblemNote} of=${problem} />
+    <${Text} label=${word('question')} value=${question} onInput=${setQuestion} error=${errors.question} required
+      maxlength=${300} dir="auto" />
     ${options.map(
-      (
-        text,
-        n,
-      ) => html`<div class="option-row" key=${n}><${Text} label=${word('option', { n: n + 1 })} value=${text} error=${errors[`options[${n}]`] || errors[`options[${n}].text`]} required=${n < 2} maxlength=${200} dir="auto"
+      (text, n) => html`<div class="option-row" key=${n}><${Text} label=${word('option', { n: n + 1 })} value=${text}
+        error=${errors[`options[${n}]`] || errors[`options[${n}].text`]} required=${n < 2} maxlength=${200} dir="auto"
         onInput=${(value) => setOptions(options.map((held, m) => (m === n ? value : held)))} />
-      ${options.length > 2 && html`<${Button} kind="quiet" small icon="close" label=${word('removeOption', { n: n + 1 })} onClick=${() => setOptions(options.filter((_, m) => m !== n))} />`}</div>`,
+      ${
+        options.length > 2 &&
+        html`<${Button} kind="quiet" small icon="close" label=${word('removeOption', { n: n + 1 })}
+          onClick=${() => setOptions(options.filter((_, m) => m !== n))} />`
+      }</div>`,
     )}
-    ${options.length < MOST_OPTIONS && html`<p><${Button} kind="quiet" small icon="plus" onClick=${() => setOptions([...options, ''])}>${word('addOption')}<//></p>`}
-    <${Switch} label=${word('multiple')} checked=${multiple} onChange=${setMultiple} /><${Switch} label=${word('anonymous')} checked=${anonymous} onChange=${setAnonymous} />
+    ${
+      options.length < MOST_OPTIONS &&
+      html`<p><${Button} kind="quiet" small icon="plus" onClick=${() => setOptions([...options, ''])}>
+        ${word('addOption')}<//></p>`
+    }
+    <${Switch} label=${word('multiple')} checked=${multiple} onChange=${setMultiple} />
+    <${Switch} label=${word('anonymous')} checked=${anonymous} onChange=${setAnonymous} />
     <${Switch} label=${word('afterClose')} checked=${hidden} onChange=${setHidden} />
     <${Button} type="submit" kind="primary" icon="send">${word('launch')}<//></form>`;
 }

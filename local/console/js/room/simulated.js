@@ -1,11 +1,21 @@
 // The simulated room. It joins the simulated Zoom's meeting, so that events and attendance follow as in production.
 import { html, useEffect, useRef, useState } from '../ui.js';
-import { Problem, call } from '../api.js';
+import { Problem, call, stack } from '../api.js';
 import { ask } from '../notes.js';
 import { hour, HERE } from '../time.js';
 import { Avatar, Badge, Button } from '../parts/basic.js';
 
 const LOOK_EVERY_MS = 2_000;
+/** The stack's made-up key. Zoom's client opens only with a key of Zoom's. */
+const MADE_UP_SDK_KEY = 'local-sdk-key';
+
+export const isSimulated = (pass) => pass.sdk_key === MADE_UP_SDK_KEY;
+
+/** Whether Zoom's client may be needed, before there is a response of `join`. */
+export async function hasRealKey() {
+  const { secrets } = await stack.get('/local/config');
+  return secrets.zoom_sdk_key !== MADE_UP_SDK_KEY;
+}
 
 const sim = async (number, what, body) =>
   (await call({ method: 'POST', path: `/zoom/sim/meetings/${number}/${what}`, body, background: true })).data;
@@ -75,14 +85,16 @@ export function SimulatedRoom({ pass, me, word, onLeft }) {
     out(true);
   };
   return html`<section class="simulated" aria-label=${word('inRoom')}>
-    <p class="simulated-note"><${Badge} tone="info" icon="video">${word('simulated')}<//><span class="fine">${word('simulatedMore')}</span></p>
+    <p class="simulated-note"><${Badge} tone="info" icon="video">${word('simulated')}<//>
+      <span class="fine">${word('simulatedMore')}</span></p>
     <ul class="seats">${people.map(
-      (
-        who,
-      ) => html`<li class=${`seat${who.host ? ' host' : ''}`} key=${who.participant_uuid}><${Avatar} of=${{ name: who.name }} size="big" />
+      (who) => html`<li class=${`seat${who.host ? ' host' : ''}`} key=${who.participant_uuid}>
+      <${Avatar} of=${{ name: who.name }} size="big" />
       <p><bdi>${who.name}</bdi>${who.participant_uuid === me && html` <span class="fine">(${word('you')})</span>`}</p>
-      <p class="fine">${who.host && html`<${Badge} tone="info">${word('host')}<//> `}${word('since', { time: hour(who.join_time, HERE) })}</p></li>`,
+      <p class="fine">${who.host && html`<${Badge} tone="info">${word('host')}<//> `}
+        ${word('since', { time: hour(who.join_time, HERE) })}</p></li>`,
     )}</ul>
     <div class="controls" role="toolbar" aria-label=${word('inRoom')}><${Badge} icon="people">${people.length}<//>
-      <${Button} kind="danger" icon="leave" onClick=${leave}>${word('leave')}<//>${pass.role === 1 && html`<${Button} kind="danger-quiet" onClick=${end}>${word('endAll')}<//>`}</div></section>`;
+      <${Button} icon="leave" onClick=${leave}>${word('leave')}<//>
+      ${pass.role === 1 && html`<${Button} kind="danger" onClick=${end}>${word('endAll')}<//>`}</div></section>`;
 }

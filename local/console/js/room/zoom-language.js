@@ -1,0 +1,23 @@
+// The language of Zoom's client. It has no Arabic and no Hindi, but takes a dictionary of texts by key.
+import ar from './zoom-words/ar.js';
+import hi from './zoom-words/hi.js';
+
+const OF_ZOOM = { en: 'en-US', es: 'es-ES' };
+const OF_OURS = { ar: ['ar-SA', ar], hi: ['hi-IN', hi] };
+
+/** Replaces the English texts that have a translation. The keys are Zoom's and may change, the texts rarely do. */
+export function translated(english, translations) {
+  return Object.fromEntries(Object.entries(english).map(([key, text]) => [key, translations[text] ?? text]));
+}
+
+/** Loads the language into the SDK's `i18n`. It must have ended before `init`, or the controls stay English. */
+export async function loadLanguage(i18n, language) {
+  const ours = OF_OURS[language];
+  if (!ours) {
+    await i18n.load(OF_ZOOM[language] ?? OF_ZOOM.en);
+    return;
+  }
+  const [code, translations] = ours;
+  await i18n.load(OF_ZOOM.en);
+  await i18n.load(translated(i18n.getAll(OF_ZOOM.en), translations), code);
+}

@@ -1,0 +1,38 @@
+// The room with Zoom's real web client: `node room/run.js`. Without the npm package it says so and passes.
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { launch } from '../lib/browser.js';
+import { run } from '../lib/runner.js';
+import { stack } from '../lib/stack.js';
+import { install, serveZoom } from '../lib/zoom-files.js';
+import { scene } from './scene.js';
+import { tests } from './tests.js';
+
+const { directory, reason } = install();
+if (!directory) {
+  console.log(`The room is not tested with Zoom’s client. ${reason}`);
+  process.exit(0);
+}
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const failures = pathToFileURL(`${resolve(root, process.env.CARGO_TARGET_DIR || 'target', 'console-failures')}/`);
+mkdirSync(failures, { recursive: true });
+
+// Any other key than the made-up one makes the room load Zoom's client.
+const { base, stop } = await stack(process.argv[2], ['--set', 'zoom_sdk_key=key-of-a-real-app']);
+const zoom = await serveZoom(directory);
+const browser = await launch(zoom.flags);
+tests({ browser, base, zoom, world: await scene(base) });
+const well = await run(async (name) => {
+  const pages = browser.contexts().flatMap((context) => context.pages());
+  for (const [n, page] of pages.entries())
+    await page.screenshot({
+      path: new URL(`room-${name.replace(/\W+/g, '-').slice(0, 60)}-${n}.png`, failures).pathname,
+    });
+  // A failed test leaves its window open, which the next one must not find.
+  for (const context of browser.contexts()) await context.close();
+});
+await browser.close();
+zoom.stop();
+stop();
+process.exit(well ? 0 : 1);
