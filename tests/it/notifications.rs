@@ -64,7 +64,8 @@ async fn notifications_are_listed_newest_first_with_session_link() {
     let world = World::start().await;
     let student = world.student(1).await;
     let empty = page(&world, &student, "").await;
-    let nothing = json!({"items": [], "next_cursor": null, "unread_count": 0, "next_look_seconds": 60});
+    let nothing =
+        json!({"items": [], "next_cursor": null, "unread_count": 0, "next_look_seconds": 60});
     assert_eq!(empty, nothing);
 
     let notifications: Vec<_> =

@@ -39,6 +39,12 @@ impl PollSetup {
         setup
     }
 
+    /// Ends the meeting that [`Self::live`] started, 10 minutes after its start.
+    async fn end(&self) {
+        self.world.advance(jiff::SignedDuration::from_mins(10));
+        self.session.post_event(&self.world, &self.session.ended("u1", 0, 10)).await;
+    }
+
     fn polls(&self) -> String {
         format!("{}/polls", self.session.path)
     }

@@ -4,6 +4,7 @@
 //! The cache in `reader` makes that possible.
 
 mod erase;
+mod look;
 mod reader;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -36,6 +37,8 @@ use crate::store::polls as items;
 use crate::store::tx::Action;
 
 pub use erase::anonymize_votes;
+pub use look::LookMemory;
+use look::QuietLook;
 pub use reader::PollCache;
 use reader::{PollQuery, PollRequest, PollsRead, read_and_decide};
 
@@ -52,6 +55,7 @@ pub struct PollContext<'a> {
     pub store: &'a Store,
     pub secrets: &'a SecretSet,
     pub cache: &'a PollCache,
+    pub looks: &'a LookMemory,
     pub random: &'a Random,
     pub now: Timestamp,
 }
@@ -84,6 +88,8 @@ pub struct PollsResponse {
     pub polls: Vec<PollWithTally>,
     pub view: View,
     pub next_look_seconds: u32,
+    /// The facts for [`remember_look`], while no poll is open.
+    quiet: Option<QuietLook>,
 }
 
 /// Launches a poll, or returns the one that the same request launched before.
@@ -406,7 +412,37 @@ pub async fn list(
         .collect::<Result<_, Error>>()?;
     let has_open_poll = loaded.poll_list.open().is_some();
     let next_look_seconds = next_look::for_polls(&loaded.session, has_open_poll, context.now);
-    Ok(PollsResponse { view, polls, next_look_seconds })
+    // A look at some of the polls, or at a page of them, has another response.
+    let quiet = matches!(query, PollQuery::All)
+        .then(|| QuietLook::of(&request, &loaded, context.now))
+        .flatten();
+    Ok(PollsResponse { view, polls, next_look_seconds, quiet })
+}
+
+/// Returns the entity tag that the caller has, if the list of all polls is unchanged. Costs at most one read unit, and
+/// only a function instance that gave this tag to the caller answers.
+pub async fn unchanged_since(
+    context: &PollContext<'_>,
+    caller: &Caller,
+    id: &SessionId,
+    has_tag: impl Fn(&str) -> bool,
+) -> Result<Option<String>, Error> {
+    let request = PollRequest { operation: Operation::ListPolls, caller, session: id };
+    look::unchanged(context, &request, has_tag).await
+}
+
+/// Remembers the entity tag of a response for [`unchanged_since`].
+pub fn remember_look(
+    context: &PollContext<'_>,
+    caller: &Caller,
+    id: &SessionId,
+    response: &PollsResponse,
+    tag: String,
+) {
+    let request = PollRequest { operation: Operation::ListPolls, caller, session: id };
+    if let Some(quiet) = response.quiet.clone() {
+        look::remember(context, &request, quiet, tag);
+    }
 }
 
 /// Loads the session and its poll list, without votes.

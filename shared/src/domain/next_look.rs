@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::draft::details::DURATION_MINUTES;
+use super::draft::DURATION_MINUTES;
 use super::poll::check_session_live;
 use super::session::Session;
 
@@ -13,7 +13,7 @@ const OPEN_POLL_SECONDS: u32 = 5;
 /// While a class is live, the trainer may launch a poll at any time.
 const LIVE_SECONDS: u32 = 15;
 /// Otherwise changes are rare, and notifications and mails announce them.
-const IDLE_SECONDS: u32 = 60;
+pub const IDLE_SECONDS: u32 = 60;
 
 /// How long before its planned start a class may be live.
 const EARLY: SignedDuration = SignedDuration::from_mins(15);

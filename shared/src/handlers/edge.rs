@@ -136,16 +136,33 @@ impl ResponseBody {
 
     /// Adds a hash of the body as entity tag. Becomes "304 Not Modified" if the request already has that tag.
     pub fn with_content_etag(mut self, request: &Request) -> Result<Self, Refusal> {
-        let hash = Digest::of_value(self.body.as_deref().unwrap_or_default()).to_hex();
-        let tag = &hash[..32];
-        if crate::http::matches_if_none_match(request, tag)? {
+        let tag = self.content_tag();
+        if crate::http::matches_if_none_match(request, &tag)? {
             self.status = StatusCode::NOT_MODIFIED;
             self.body = None;
         }
+        Ok(self.with_entity_tag(&tag))
+    }
+
+    /// Returns a hash of the body, without quotes.
+    pub fn content_tag(&self) -> String {
+        let mut hash = Digest::of_value(self.body.as_deref().unwrap_or_default()).to_hex();
+        hash.truncate(32);
+        hash
+    }
+
+    /// Returns "304 Not Modified" for a client that has this entity tag.
+    pub fn not_modified(tag: &str) -> Self {
+        let mut response = Self::no_content();
+        response.status = StatusCode::NOT_MODIFIED;
+        response.with_entity_tag(tag)
+    }
+
+    fn with_entity_tag(mut self, tag: &str) -> Self {
         if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}\"")) {
             self.headers.push((http::header::ETAG, tag));
         }
-        Ok(self)
+        self
     }
 
     pub fn with_location(mut self, path: &str) -> Self {

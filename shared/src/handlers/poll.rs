@@ -11,7 +11,7 @@ use super::edge::{HttpResponse, RequestError, ResponseBody, path_parameter, rout
 use super::function::Function;
 use super::http_deps::{HttpDeps, State};
 use super::poll_view::{self, CsvPosition};
-use crate::app::poll::{self, LaunchPoll, PollCache, PollContext, PollSelection};
+use crate::app::poll::{self, LaunchPoll, LookMemory, PollCache, PollContext, PollSelection};
 use crate::config::{ConfigError, Env};
 use crate::domain::id::PollId;
 use crate::domain::poll::PollDraft;
@@ -20,9 +20,16 @@ use crate::domain::rights::View;
 use crate::http;
 use crate::store::Store;
 
-pub type Deps = HttpDeps<Store, PollCache>;
+pub type Deps = HttpDeps<Store, PollMemory>;
 
-impl State for PollCache {
+/// What a function instance keeps between requests.
+#[derive(Debug, Default)]
+pub struct PollMemory {
+    cache: PollCache,
+    looks: LookMemory,
+}
+
+impl State for PollMemory {
     fn new(_: &Env) -> Result<Self, ConfigError> {
         Ok(Self::default())
     }
@@ -42,7 +49,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let context = PollContext {
         store: &deps.clients,
         secrets: &secrets,
-        cache: &deps.state,
+        cache: &deps.state.cache,
+        looks: &deps.state.looks,
         random: &deps.random,
         now,
     };
@@ -80,8 +88,18 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     return Err(Refusal::field("cursor", "is only allowed with format csv").into());
                 }
                 ReportFormat::Json => {
+                    let is_same = |tag: &str| {
+                        only.is_none() && http::matches_if_none_match(&request, tag) == Ok(true)
+                    };
+                    if let Some(tag) =
+                        poll::unchanged_since(&context, &caller, &id, is_same).await?
+                    {
+                        return Ok(ResponseBody::not_modified(&tag));
+                    }
                     let list = poll::list(&context, &caller, &id, selection).await?;
-                    ResponseBody::ok(&poll_view::polls_view(&list))?
+                    let response = ResponseBody::ok(&poll_view::polls_view(&list))?;
+                    poll::remember_look(&context, &caller, &id, &list, response.content_tag());
+                    response
                 }
                 ReportFormat::Csv(separator) => {
                     let list = poll::list(&context, &caller, &id, selection).await?;

@@ -1,4 +1,5 @@
-// The room with Zoom's real web client: `node room/run.js`. Without the npm package it says so and passes.
+// The room with Zoom's real web client: `node room/run.js [address]`, and `--install` to get its files only. Without the
+// npm package it prints the reason and passes.
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -14,12 +15,13 @@ if (!directory) {
   console.log(`The room is not tested with Zoom’s client. ${reason}`);
   process.exit(0);
 }
+if (process.argv.includes('--install')) process.exit(0);
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const failures = pathToFileURL(`${resolve(root, process.env.CARGO_TARGET_DIR || 'target', 'console-failures')}/`);
 mkdirSync(failures, { recursive: true });
 
 // Any other key than the made-up one makes the room load Zoom's client.
-const { base, stop } = await stack(process.argv[2], ['--set', 'zoom_sdk_key=key-of-a-real-app']);
+const { base, stop } = await stack(process.argv.slice(2).find((word) => !word.startsWith('-')), ['--set', 'zoom_sdk_key=key-of-a-real-app']);
 const zoom = await serveZoom(directory);
 const browser = await launch(zoom.flags);
 tests({ browser, base, zoom, world: await scene(base) });

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use http::Method;
+use jiff::SignedDuration;
 use local::calls::Service;
 use serde_json::Value;
 use shared::domain::id::UserId;
@@ -78,6 +79,65 @@ async fn vote_costs_two_requests_and_tally_one() {
     assert_eq!(cost(&setup, "results, a student, 10 closed polls and 1 open").0, 1);
     world.get(&setup.trainer, &setup.polls()).await.expect(200);
     assert_eq!(cost(&setup, "results, the owner, 10 closed and 1 open").0, 1);
+}
+
+/// Looks with the entity tag of the last response. Returns the status, the read units and the tag.
+async fn look(setup: &PollSetup, token: &str, tag: Option<&str>) -> (u16, f64, String) {
+    setup.world.stack.usage.reset();
+    let headers: Vec<_> = tag.iter().map(|tag| ("if-none-match", *tag)).collect();
+    let response = setup.world.call(Method::GET, &setup.polls(), token, None, &headers).await;
+    let (_, units, _) = cost(setup, "a look");
+    let tag = response.headers["etag"].to_str().expect("a tag").to_owned();
+    (response.status, units, tag)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn look_without_an_open_poll_costs_at_most_one_read_unit() {
+    let setup = PollSetup::live().await;
+    let world = &setup.world;
+    let (ada, trainer) = (world.student(1).await, setup.trainer.clone());
+    let poll = setup.launch_question().await;
+    setup.vote(&ada, &poll, &[0]).await.expect(200);
+    setup.close(&poll).await.expect(200);
+    for token in [&ada, &trainer] {
+        let (status, _, tag) = look(&setup, token, None).await;
+        assert_eq!(status, 200);
+        for _ in 0..8 {
+            world.advance(SignedDuration::from_secs(15));
+            assert_eq!(look(&setup, token, Some(&tag)).await, (304, 1.0, tag.clone()));
+        }
+    }
+    // A new poll, the end of the class and a removed student are noticed by the next look, or the one after it.
+    let (_, _, tag) = look(&setup, &ada, None).await;
+    let poll = setup.launch_question().await;
+    assert_eq!(look(&setup, &ada, Some(&tag)).await.0, 200);
+    setup.close(&poll).await.expect(200);
+    let (_, _, tag) = look(&setup, &ada, None).await;
+    assert_eq!(look(&setup, &ada, Some(&tag)).await.0, 304);
+    setup.end().await;
+    let ends = [look(&setup, &ada, Some(&tag)).await.0, look(&setup, &ada, Some(&tag)).await.0];
+    assert!(ends.contains(&200), "{ends:?}");
+    let (_, _, tag) = look(&setup, &ada, None).await;
+    world.advance(SignedDuration::from_secs(60));
+    assert_eq!(look(&setup, &ada, Some(&tag)).await, (304, 1.0, tag));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn next_look_is_soon_while_the_class_is_live() {
+    let setup = PollSetup::live().await;
+    let world = &setup.world;
+    let ada = world.student(1).await;
+    let seconds =
+        async |path: &str| world.get(&ada, path).await.expect(200)["next_look_seconds"].clone();
+    assert_eq!(seconds(&setup.polls()).await, 15);
+    assert_eq!(seconds("/v1/me/sessions").await, 15);
+    let poll = setup.launch_question().await;
+    assert_eq!(seconds(&setup.polls()).await, 5);
+    setup.close(&poll).await.expect(200);
+    setup.end().await;
+    assert_eq!(seconds(&setup.polls()).await, 60);
+    assert_eq!(seconds("/v1/me/sessions").await, 60);
+    assert_eq!(seconds("/v1/me/notifications").await, 60);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

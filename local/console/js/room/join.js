@@ -19,6 +19,9 @@ function announce() {
 const isWaiting = (problem) =>
   problem.code === 'waiting_for_host' || problem.waits === true || problem.zoom === NOT_STARTED;
 
+/** Whether another attempt may succeed: the API refused nothing for good. */
+const mayPass = ({ status }) => !(status >= 400 && status < 500) || status === 429;
+
 /**
  * The state of the room and its changes. `state.at` is `lobby`, `joining`, `waiting` (for the trainer), `link`,
  * `inside` (the simulated room), `zoom`, `dropped` (the page joins again by itself) or `left`.
@@ -65,7 +68,7 @@ export function useJoin({ client, name, language, session }) {
     } catch (problem) {
       if (!isCurrent()) return;
       if (isWaiting(problem)) setState({ at: 'waiting', tries: (state.tries ?? 0) + 1 });
-      else if (attempt !== null) setState({ at: 'dropped', attempt: attempt + 1 });
+      else if (attempt !== null && mayPass(problem)) setState({ at: 'dropped', attempt: attempt + 1 });
       else setState({ at: 'lobby', problem });
     }
   };

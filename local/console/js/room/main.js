@@ -84,6 +84,11 @@ function Room() {
     if (session.data) document.title = [part, session.data.title, 'Live Classes'].filter(Boolean).join(' · ');
   }, [session.data?.title, state.at, language]);
 
+  useEffect(() => {
+    // The lobby's heading had the focus and is gone.
+    if (state.at === 'zoom') stage.current.querySelector('iframe')?.focus();
+  }, [state.at]);
+
   const toggle = () => setChosen(!showsPolls);
   const shared = { session: session.data, joining, client, owner, language, word };
   return html`<div class=${`room at-${state.at}${showsPolls && isWide ? ' with-polls' : ''}`} ref=${page}>

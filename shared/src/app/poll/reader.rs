@@ -83,7 +83,7 @@ pub(super) struct PollRequest<'a> {
 
 impl PollRequest<'_> {
     /// Returns whether the caller's right may depend on an invitation.
-    fn depends_on_invitation(&self, session: &Session) -> bool {
+    pub(super) fn depends_on_invitation(&self, session: &Session) -> bool {
         session.relation_to(self.caller) == Relation::None
             && !self.allows_all(session)
             && self.operation.check(self.caller, Relation::Invited).is_ok()
