@@ -13,7 +13,8 @@ use crate::domain::actor::Actor;
 use crate::domain::attendance::override_request::{self, OverrideRequest};
 use crate::domain::attendance::overrides::{AttendanceOverride, AttendanceOverrides};
 use crate::domain::attendance::{
-    AttendanceReport, AttendanceRules, AttendeeId, People, ReportInputs, ReportRow,
+    AttendanceRecord, AttendanceReport, AttendanceRules, AttendeeId, People, ReportInputs,
+    ReportRow,
 };
 use crate::domain::caller::Caller;
 use crate::domain::id::{SessionId, UserId};
@@ -22,6 +23,7 @@ use crate::domain::rights::Operation;
 use crate::domain::session::Session;
 use crate::domain::time::{plus, whole_milli};
 use crate::domain::zoom_event::ZoomEvent;
+use crate::domain::zoom_report::InstanceReport;
 use crate::random::Random;
 use crate::store::Store;
 use crate::store::archive::{self, DueArchive};
@@ -55,6 +57,7 @@ pub struct OverrideCall {
 struct ReportData {
     session: Session,
     events: Vec<ZoomEvent>,
+    reports: Vec<InstanceReport>,
     people: People,
     stored: Vec<StoredOverride>,
 }
@@ -75,6 +78,7 @@ impl ReportData {
         AttendanceReport::compute(&ReportInputs {
             session: &self.session,
             events: &self.events,
+            reports: &self.reports,
             people: &self.people,
             overrides,
             rules: context.rules,
@@ -249,7 +253,8 @@ async fn load_report_data(
     let decided =
         stored.iter().filter_map(|stored| Some((stored.subject()?, stored.identity.as_ref()?)));
     let people = gathered.record.people(&session).with_overridden_people(decided);
-    Ok(ReportData { events: gathered.record.events, people, stored, session })
+    let AttendanceRecord { events, reports, .. } = gathered.record;
+    Ok(ReportData { events, reports, people, stored, session })
 }
 
 /// Requests the archive of a session that ended before archives were introduced. A failure does not fail the report.

@@ -4,11 +4,15 @@
 //! arrives. The events are stored, and the report is a pure fold over the set of them: order and repetition do not
 //! matter, and a late event corrects the next report.
 //!
+//! After the session, Zoom's own list of participants is stored too, and the report is the union of both sources
+//! ([`provenance`]).
+//!
 //! The computation has these steps, one file each. It reads a [`record`], derives the times at which the session was
 //! held ([`instance_intervals`]) and at which each participation was connected ([`participation`]), matches
 //! participations to [`people`], applies [`overrides`], and builds the rows of the [`report`]. [`headcount()`] uses the
 //! first steps only.
 
+pub mod accuracy;
 pub mod erased;
 pub mod headcount;
 pub mod instance_intervals;
@@ -16,10 +20,12 @@ pub mod override_request;
 pub mod overrides;
 pub mod participation;
 pub mod people;
+pub mod provenance;
 pub mod record;
 pub mod report;
 pub mod status;
 
+mod reported_rows;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -32,10 +38,12 @@ use super::digest::Digest;
 use super::id::{InvalidId, SessionId, UserId};
 use super::text::Email;
 
+pub use accuracy::accuracy;
 pub use erased::ErasureMarker;
 pub use headcount::headcount;
 pub use overrides::AttendanceOverride;
 pub use people::{JoinIdentity, People};
+pub use provenance::{Provenance, ReportSources};
 pub use record::AttendanceRecord;
 pub use report::{AttendanceReport, ReportInputs, ReportRow};
 pub use status::AttendanceStatus;

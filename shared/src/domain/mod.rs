@@ -59,6 +59,7 @@ pub mod vote;
 pub mod zoom_connection;
 pub mod zoom_event;
 pub mod zoom_link;
+pub mod zoom_report;
 
 #[cfg(test)]
 mod tests {

@@ -304,12 +304,17 @@ impl ZoomEvent {
 }
 
 /// Returns an id, a name or a word.
-fn id(value: &Value) -> Option<String> {
+pub(super) fn id(value: &Value) -> Option<String> {
     text(value).map(|text| cut(&text, ID_LIMIT_CHARS).to_owned())
 }
 
+/// Returns an id in the length in which it is stored, so that the ids of events and lists stay comparable.
+pub fn cut_id(id: &str) -> String {
+    cut(id, ID_LIMIT_CHARS).to_owned()
+}
+
 /// Returns a non-empty string or the digits of a number. Zoom sends empty strings for missing fields.
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(cut(text, TEXT_LIMIT_CHARS).to_owned()),
         Value::Number(number) => Some(number.to_string()),
@@ -317,13 +322,13 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn integer(value: &Value) -> Option<i64> {
+pub(super) fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Parses a time in any spelling that Zoom uses: milliseconds since the epoch as a number or as text, RFC 3339, and a
 /// date and time in UTC without an offset, such as `2024-09-08 15:58:40`.
-fn event_time(value: &Value) -> Option<Timestamp> {
+pub(super) fn event_time(value: &Value) -> Option<Timestamp> {
     if let Some(millis) = integer(value) {
         return Timestamp::from_millisecond(millis).ok();
     }

@@ -13,7 +13,7 @@ use crate::domain::refusal::Refusal;
 use crate::store::attendance::AuditEntry;
 
 /// The columns of the CSV, in the order of a row's fields.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "attendee_id",
     "user_id",
     "name",
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 14] = [
     "present_by",
     "status",
     "flags",
+    "provenance",
 ];
 
 /// A page of the report. The figures are those of the whole session.
@@ -104,6 +105,7 @@ fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {
         row.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
         // Separated by spaces, because spreadsheets in half of Europe treat a semicolon as a cell separator.
         flags.join(" "),
+        row.provenance.as_str().to_owned(),
     ]
 }
 
@@ -139,7 +141,7 @@ mod tests {
     use crate::domain::attendance::people::IdentityMatch;
     use crate::domain::attendance::report::Flag;
     use crate::domain::attendance::status::PresentBy;
-    use crate::domain::attendance::{AttendanceStatus, Percent};
+    use crate::domain::attendance::{AttendanceStatus, Percent, Provenance, ReportSources};
     use crate::domain::id::SessionId;
     use crate::domain::text::Email;
 
@@ -167,6 +169,7 @@ mod tests {
                 present_by: PresentBy::Rule,
                 status: Some(AttendanceStatus::LeftEarly),
                 flags: vec![Flag::LeftInferred],
+                provenance: Provenance::Webhook,
                 is_expected: true,
             }
         };
@@ -179,6 +182,8 @@ mod tests {
             expected: 10_000,
             present: 10_000,
             percent_present: Percent::ratio(1, 1),
+            sources: ReportSources::default(),
+            is_final: false,
         };
         let json = serde_json::to_string(&page(report.clone(), None).unwrap()).unwrap();
         assert!(json.contains("\"next_cursor\":null"));

@@ -1,6 +1,6 @@
 //! The attendance archive of a session. It is kept as long as the session, while Zoom's events and join attempts expire.
 //!
-//! An archive is a set of lines: one per expected person, join attempt, join or leave. The lines are stored in parts,
+//! An archive is a set of lines: one per expected person, join attempt, join, leave or row of Zoom's report. The lines are stored in parts,
 //! because a session of ten thousand people takes some megabytes. The head lists the valid parts and has a revision. Parts
 //! take effect when the head is written, and of two concurrent writers the later one is refused and starts again. Lines
 //! of newer versions are preserved.
@@ -31,6 +31,7 @@ use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::time::sortable_text;
 use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
+use crate::domain::zoom_report::{self, InstanceReport};
 use line::ArchiveLine;
 
 /// Hex digits that distinguish the parts of a revision: 64 bits.
@@ -86,12 +87,15 @@ impl Archive {
         lines.collect()
     }
 
-    /// Returns the archived participant events with the uuids of their meeting instances.
+    /// Returns the archived participants in events and reports with the uuids of their meeting instances.
     pub fn participant_events(&self) -> Vec<(String, ParticipantEvent)> {
         let lines = self.lines.iter().filter_map(|line| match ArchiveLine::parse(line)? {
             ArchiveLine::Joined(archived) | ArchiveLine::Left(archived) => {
                 let participant = archived.to_participant_event();
                 Some((archived.instance, participant))
+            }
+            ArchiveLine::Reported { instance, row } => {
+                Some((instance, row.into_connection().participant))
             }
             _ => None,
         });
@@ -178,6 +182,16 @@ impl Archive {
                     let event = zoom_event("meeting.participant_bind", instance, payload);
                     record.events.push(ZoomEvent { at, ..event });
                 }
+                (ArchiveLine::Listed { instance }, _) => {
+                    record.reports.push(InstanceReport::from_rows(&instance, Vec::new(), true));
+                }
+                (ArchiveLine::Reported { instance, row }, _) => {
+                    record.reports.push(InstanceReport {
+                        instance_uuid: instance,
+                        is_complete: false,
+                        connections: vec![row.into_connection()],
+                    });
+                }
                 (ArchiveLine::Joined(archived), _) => {
                     let payload = EventPayload::Joined(archived.to_participant_event());
                     record.events.push(zoom_event(
@@ -196,6 +210,7 @@ impl Archive {
                 }
             }
         }
+        record.reports = zoom_report::merged(record.reports);
         record
     }
 
@@ -215,7 +230,8 @@ impl Archive {
         let join_attempts =
             join_attempts.map(|(at, identity)| ArchiveLine::from_join_attempt(at, identity));
         let events = record.events.iter().filter_map(ArchiveLine::from_event);
-        let lines = students.chain(invitees).chain(join_attempts).chain(events);
+        let reports = record.reports.iter().flat_map(ArchiveLine::from_report);
+        let lines = students.chain(invitees).chain(join_attempts).chain(events).chain(reports);
         let archived = self
             .lines
             .iter()

@@ -7,8 +7,12 @@ use serde_json::Value;
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode, encode_value, key_for_log, unreadable};
-use super::schema::{ERASURE_MARKER_PREFIX, EVENT_PREFIX, ItemKey, attr, limit, meeting_partition};
+use super::schema::{
+    ERASURE_MARKER_PREFIX, EVENT_PREFIX, ItemKey, ZOOM_REPORT_PREFIX, attr, limit,
+    meeting_partition,
+};
 use super::tx::{Action, Condition, Item, number};
+use super::zoom_reports;
 use super::{KeyRange, Store};
 use crate::domain::attendance::ErasureMarker;
 use crate::domain::digest::Digest;
@@ -18,6 +22,7 @@ use crate::domain::time::sortable_text;
 use crate::domain::zoom_event::{
     EventPayload, ParticipantEvent, ZoomEvent, header_only, redact, shorten,
 };
+use crate::domain::zoom_report::InstanceReport;
 
 /// Hex digits of the hash that distinguishes events of the same time: 64 bits.
 const DIGEST_DIGITS: usize = 16;
@@ -61,24 +66,42 @@ pub fn hide_participant(body: &mut Value, name: Option<&str>) -> Option<()> {
     Some(())
 }
 
-/// The items of a meeting: its events, and the markers of people who were erased from it.
+/// The items of a meeting: its events, the markers of people who were erased from it, and Zoom's lists of participants.
 #[derive(Debug)]
 pub struct MeetingItems(Vec<Item>);
 
+fn has_prefix(item: &Item, prefix: &str) -> bool {
+    let key = item.get(attr::SK).and_then(|sk| sk.as_s().ok());
+    key.is_some_and(|key| key.starts_with(prefix))
+}
+
 impl MeetingItems {
-    fn is_marker(item: &Item) -> bool {
-        let key = item.get(attr::SK).and_then(|sk| sk.as_s().ok());
-        key.is_some_and(|key| key.starts_with(ERASURE_MARKER_PREFIX))
+    fn with_prefix(&self, prefix: &'static str) -> impl Iterator<Item = &Item> {
+        self.0.iter().filter(move |item| has_prefix(item, prefix))
+    }
+
+    fn event_items(&self) -> impl Iterator<Item = &Item> {
+        self.0.iter().filter(|item| {
+            !has_prefix(item, ERASURE_MARKER_PREFIX) && !has_prefix(item, ZOOM_REPORT_PREFIX)
+        })
+    }
+
+    pub(super) fn zoom_report_parts(&self) -> impl Iterator<Item = &Item> {
+        self.with_prefix(ZOOM_REPORT_PREFIX)
     }
 
     /// Returns the stored events, oldest first.
     pub fn events(&self) -> Vec<StoredEvent> {
-        let events = self.0.iter().filter(|item| !Self::is_marker(item));
-        events.cloned().filter_map(decode_event).collect()
+        self.event_items().cloned().filter_map(decode_event).collect()
     }
 
     pub fn markers(&self) -> Result<Vec<ErasureMarker>, StoreError> {
-        self.0.iter().filter(|item| Self::is_marker(item)).cloned().map(decode).collect()
+        self.with_prefix(ERASURE_MARKER_PREFIX).cloned().map(decode).collect()
+    }
+
+    /// Returns Zoom's lists of participants, one per meeting instance.
+    pub fn zoom_reports(&self) -> Vec<InstanceReport> {
+        zoom_reports::decode_reports(self.zoom_report_parts())
     }
 }
 
@@ -168,9 +191,9 @@ impl Store {
         Ok(self.query_all(range).await?.into_iter().filter_map(decode_event).collect())
     }
 
-    /// Replaces the identity of matching participants by `name` in every event of a meeting. `is_match` gets the uuid of the
-    /// meeting instance and the participant. It also shortens events without effect that earlier versions stored in full.
-    /// Returns the number of changed events.
+    /// Replaces the identity of matching participants by `name` in every event and list of a meeting. `is_match` gets the
+    /// uuid of the meeting instance and the participant. It also shortens events without effect that earlier versions
+    /// stored in full. Returns the number of changed items.
     pub async fn anonymize_participants(
         &self,
         meeting: MeetingId,
@@ -179,9 +202,7 @@ impl Store {
         is_match: impl Fn(&str, &ParticipantEvent) -> bool,
     ) -> Result<usize, StoreError> {
         let rewritten: Vec<_> = items
-            .0
-            .iter()
-            .filter(|item| !MeetingItems::is_marker(item))
+            .event_items()
             .filter_map(|item| {
                 let rewritten = anonymized(item, name, &is_match)?;
                 let (at, digest) =
@@ -192,7 +213,7 @@ impl Store {
             .collect();
         let count = rewritten.len();
         self.write_all(rewritten).await?;
-        Ok(count)
+        Ok(count + self.anonymize_zoom_reports(meeting, items, is_match).await?)
     }
 
     /// Returns the stored events of a meeting, oldest first.
@@ -200,7 +221,7 @@ impl Store {
         Ok(self.meeting_items(meeting).await?.events())
     }
 
-    /// Returns the events of a meeting and the markers of erased people, in one query.
+    /// Returns the events of a meeting, the markers of erased people and Zoom's lists of participants, in one query.
     pub async fn meeting_items(&self, meeting: MeetingId) -> Result<MeetingItems, StoreError> {
         let range = KeyRange {
             pk: meeting_partition(Some(meeting)),

@@ -41,6 +41,7 @@ pub mod sessions;
 pub mod settings;
 pub mod timeline;
 pub mod tx;
+pub mod zoom_reports;
 
 mod item;
 mod read;

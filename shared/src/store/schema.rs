@@ -15,6 +15,7 @@
 //! | times at which a session's invitations were resent | main | `pk = SESSION#id`, `sk = RESENDS` | resend |
 //! | Zoom events of a meeting by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline, operations |
 //! | erased people of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~ERASED#` | attendance, timeline, reminder sweep, operations |
+//! | Zoom's lists of participants of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~REPORT#` | attendance, reconcile sweep, erasure |
 //! | join requests with a guest link in a time window | main | `pk = SESSION#id`, `sk = GUEST#pseudonym#window` | join |
 //! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline, operations |
 //! | changes of a session for its trainer, and corrections, by time | main | `pk = SESSION#id`, `sk` begins with `DELEGATED#` | timeline |

@@ -6,6 +6,7 @@ mod error;
 mod limits;
 mod meetings;
 mod oauth;
+pub mod past_meetings;
 pub mod registrants;
 pub mod signature;
 mod tokens;

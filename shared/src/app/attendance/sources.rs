@@ -13,9 +13,11 @@ use crate::domain::directory::Enrollment;
 use crate::domain::id::CourseId;
 use crate::domain::session::Session;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
+use crate::domain::zoom_report::InstanceReport;
 use crate::store::Store;
 use crate::store::archive::Archive;
 use crate::store::error::StoreError;
+use crate::store::events::MeetingItems;
 use crate::store::join_attempts::JoinAttempt;
 
 /// The attendance sources of a session, with the archive that was read for them.
@@ -46,16 +48,16 @@ pub async fn load_stored_sources(
     now: Timestamp,
 ) -> Result<AttendanceSources, StoreError> {
     if !record::may_have_archive(session, now) {
-        let ((events, markers), join_attempts, (invitees, enrollments)) = try_join!(
-            events(store, session),
+        let ((events, reports, markers), join_attempts, (invitees, enrollments)) = try_join!(
+            meeting_sources(store, session),
             join_attempts(store, session),
             audience(store, session)
         )?;
-        let record = AttendanceRecord { events, join_attempts, invitees, enrollments };
+        let record = AttendanceRecord { events, reports, join_attempts, invitees, enrollments };
         return Ok(AttendanceSources { record, archive: None, markers });
     }
-    let ((events, markers), join_attempts, archive) = try_join!(
-        events(store, session),
+    let ((events, reports, markers), join_attempts, archive) = try_join!(
+        meeting_sources(store, session),
         join_attempts(store, session),
         store.archive(&session.id)
     )?;
@@ -64,23 +66,26 @@ pub async fn load_stored_sources(
     } else {
         audience(store, session).await?
     };
-    let current = AttendanceRecord { events, join_attempts, invitees, enrollments };
+    let current = AttendanceRecord { events, reports, join_attempts, invitees, enrollments };
     let record = archive.merged_with(current, session);
     Ok(AttendanceSources { record, archive: Some(archive), markers })
 }
 
-async fn events(
-    store: &Store,
-    session: &Session,
-) -> Result<(Vec<ZoomEvent>, Vec<ErasureMarker>), StoreError> {
-    let Some(meeting) = session.meeting.id else { return Ok((Vec::new(), Vec::new())) };
+type MeetingSources = (Vec<ZoomEvent>, Vec<InstanceReport>, Vec<ErasureMarker>);
+
+async fn meeting_sources(store: &Store, session: &Session) -> Result<MeetingSources, StoreError> {
+    let Some(meeting) = session.meeting.id else { return Ok(MeetingSources::default()) };
     let items = store.meeting_items(meeting).await?;
+    Ok((own_events(session, &items), items.zoom_reports(), items.markers()?))
+}
+
+/// Returns the events in the items of a session's meeting that belong to the session.
+pub fn own_events(session: &Session, items: &MeetingItems) -> Vec<ZoomEvent> {
     let events = items.events().into_iter().map(|stored| stored.event);
-    let own_events = events.filter(|event| {
+    let from_host = events.filter(|event| {
         event.payload != EventPayload::Ignored && is_from_host_account(session, event)
     });
-    let own_events = instance_intervals::events_of_session(session, own_events.collect());
-    Ok((own_events, items.markers()?))
+    instance_intervals::events_of_session(session, from_host.collect())
 }
 
 async fn join_attempts(

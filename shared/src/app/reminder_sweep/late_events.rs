@@ -7,7 +7,7 @@ use super::ReminderReport;
 use crate::app::Services;
 use crate::app::attendance::sources::load_stored_sources;
 use crate::app::error::Error;
-use crate::domain::attendance::erased::{participant_events, telephones};
+use crate::domain::attendance::erased::telephones;
 use crate::domain::attendance::record;
 use crate::domain::directory::ERASED_NAME;
 use crate::domain::session::Session;
@@ -70,7 +70,7 @@ async fn disguise_late_events(
     for marker in sources.markers {
         let mut effective = marker.clone().without_known_people(&sources.record);
         let events = &sources.record.events;
-        let learned = effective.learn_from(participant_events(events));
+        let learned = effective.learn_from(sources.record.participants());
         if effective.add_telephones(telephones(events)) || learned {
             let mut next = marker.clone();
             next.identities.extend(effective.identities.iter().cloned());

@@ -12,6 +12,7 @@ use super::{AttendanceRecord, AttendeeId, JoinIdentity};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::text::Email;
 use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
+use crate::domain::zoom_report::InstanceReport;
 
 /// A join attempt that was in progress during the erasure is recorded within this time.
 const JOIN_IN_PROGRESS: SignedDuration = SignedDuration::from_secs(60);
@@ -81,7 +82,7 @@ impl ErasureMarker {
                 .as_ref()
                 .is_some_and(|registrant| has(AttendeeId::for_registrant(session, registrant)))
             || event.email.as_ref().is_some_and(|email| self.is_email(email))
-            || has(AttendeeId::for_participation(session, instance, &event.participant_uuid))
+            || participation_ids(session, instance, event).any(has)
             // Several people with keys or registrations of their own may use one Zoom account.
             || (event.customer_key.is_none()
                 && event.registrant.is_none()
@@ -115,8 +116,7 @@ impl ErasureMarker {
                     continue;
                 }
                 let session = self.session.clone();
-                let id = &event.participant_uuid;
-                self.identities.insert(AttendeeId::for_participation(&session, instance, id));
+                self.identities.extend(participation_ids(&session, instance, event));
                 let Some(user) = event.zoom_user.as_ref().filter(|_| !event.is_host) else {
                     continue;
                 };
@@ -181,6 +181,16 @@ impl ErasureMarker {
     }
 }
 
+/// Returns the ids of a participation. A row of Zoom's report shares only the `user_id` with the events.
+fn participation_ids<'a>(
+    session: &'a SessionId,
+    instance: &'a str,
+    event: &'a ParticipantEvent,
+) -> impl Iterator<Item = AttendeeId> + 'a {
+    let ids = std::iter::once(&event.participant_uuid).chain(&event.room_user_id);
+    ids.map(move |id| AttendeeId::for_participation(session, instance, id))
+}
+
 /// Removes erased people from a record that was read with the markers of its meeting.
 pub fn without_erased_people(
     mut record: AttendanceRecord,
@@ -188,7 +198,7 @@ pub fn without_erased_people(
 ) -> AttendanceRecord {
     for marker in markers {
         let mut marker = marker.clone().without_known_people(&record);
-        marker.learn_from(participant_events(&record.events));
+        marker.learn_from(record.participants());
         marker.add_telephones(telephones(&record.events));
         record.join_attempts.retain(|(at, identity)| {
             marker.is_after_erasure(*at)
@@ -196,8 +206,24 @@ pub fn without_erased_people(
         });
         let marker = [marker];
         record.events.iter_mut().for_each(|event| anonymize_event(event, &marker));
+        for report in &mut record.reports {
+            anonymize_report(report, &marker);
+        }
     }
     record
+}
+
+/// Removes the identities of erased people from a report. Returns whether anything changed.
+pub fn anonymize_report(report: &mut InstanceReport, markers: &[ErasureMarker]) -> bool {
+    let before = report.clone();
+    for row in &mut report.connections {
+        let is_erased =
+            |marker: &ErasureMarker| marker.is_participant(&before.instance_uuid, &row.participant);
+        if markers.iter().any(is_erased) {
+            row.participant.anonymize();
+        }
+    }
+    *report != before
 }
 
 /// Removes the identity of an erased person from an event.
@@ -231,6 +257,16 @@ pub fn participant_events<'a>(
             Some((event.uuid.as_deref()?, participant))
         }
         _ => None,
+    })
+}
+
+/// Returns the participants in reports with the uuids of their meeting instances.
+pub fn reported_participants<'a>(
+    reports: impl IntoIterator<Item = &'a InstanceReport, IntoIter: Clone>,
+) -> impl Iterator<Item = (&'a str, &'a ParticipantEvent)> + Clone {
+    reports.into_iter().flat_map(|report| {
+        let instance = report.instance_uuid.as_str();
+        report.connections.iter().map(move |row| (instance, &row.participant))
     })
 }
 

@@ -25,8 +25,8 @@ pub fn headcount(
     now: Timestamp,
 ) -> usize {
     let interval = Span::between(from, to);
-    let participations =
-        participations(events, &instance_intervals(session, events, now), Span::of_window(session));
+    let intervals = instance_intervals(session, events, &[], now);
+    let participations = participations(events, &[], &intervals, Span::of_window(session));
     let addresses = addresses_of_zoom_users(&participations);
     let was_present = |(participation, _): &(&Participation, _)| {
         participation.presence.spans.iter().any(|span| span.intersection(interval).is_some())

@@ -8,6 +8,7 @@ use super::span::Span;
 use crate::domain::meeting_instance::{self, InstanceEvent, MeetingInstance};
 use crate::domain::session::{Session, Status};
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
+use crate::domain::zoom_report::InstanceReport;
 
 /// The source of a meeting instance's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +33,10 @@ pub struct InstanceInterval {
 pub fn instance_intervals(
     session: &Session,
     events: &[ZoomEvent],
+    reports: &[InstanceReport],
     now: Timestamp,
 ) -> BTreeMap<String, InstanceInterval> {
-    let known = known_instances(session, events);
+    let known = known_instances(session, events, reports);
     let participants = participants_of_instances(events);
     let window = session.session_window();
     let limits = Span::of_window(session);
@@ -74,21 +76,28 @@ pub fn instance_intervals(
 
 /// Returns the time at which the session ended, as far as the events show. `None` if it was not held.
 pub fn inferred_end(session: &Session, events: &[ZoomEvent], now: Timestamp) -> Option<Timestamp> {
-    instance_intervals(session, events, now).into_values().map(|interval| interval.span.to).max()
+    instance_intervals(session, events, &[], now)
+        .into_values()
+        .map(|interval| interval.span.to)
+        .max()
 }
 
 /// Returns the events of the meeting instances that belong to the session.
 pub fn events_of_session(session: &Session, events: Vec<ZoomEvent>) -> Vec<ZoomEvent> {
-    let known = known_instances(session, &events);
+    let known = known_instances(session, &events, &[]);
     let own: BTreeSet<_> =
         session.session_window().own_instances(&known).map(|own| own.uuid.as_str()).collect();
     let is_own = |event: &ZoomEvent| event.uuid.as_deref().is_none_or(|uuid| own.contains(uuid));
     events.into_iter().filter(is_own).collect()
 }
 
-/// Merges the session's stored meeting instances with the events. The session stores only the events that its status
-/// needs, and a report may be requested before they are processed.
-fn known_instances(session: &Session, events: &[ZoomEvent]) -> Vec<MeetingInstance> {
+/// Merges the session's stored meeting instances with the events and reports. The session stores only the events that its
+/// status needs, and a report may be requested before they are processed.
+fn known_instances(
+    session: &Session,
+    events: &[ZoomEvent],
+    reports: &[InstanceReport],
+) -> Vec<MeetingInstance> {
     let mut known = session.meeting_instances.clone();
     for event in events {
         let Some(uuid) = event.uuid.as_deref() else { continue };
@@ -101,6 +110,13 @@ fn known_instances(session: &Session, events: &[ZoomEvent]) -> Vec<MeetingInstan
             _ => continue,
         };
         known = meeting_instance::with_event(known, uuid, instance_event);
+    }
+    // Zoom lists ended instances only, and an instance lasts until its last leave at least.
+    for report in reports.iter().filter(|report| report.is_complete) {
+        if let Some((started_at, at)) = report.span() {
+            let ended = InstanceEvent::Ended { started_at: Some(started_at), at };
+            known = meeting_instance::with_event(known, &report.instance_uuid, ended);
+        }
     }
     add_instances_from_leaves(known, session, events)
 }

@@ -6,17 +6,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::instance_intervals::{InstanceEnd, InstanceInterval};
+use super::provenance::Provenance;
+use super::reported_rows;
 use super::span::Span;
 use crate::domain::text::Email;
 use crate::domain::time::{plus, whole_second};
 use crate::domain::zoom_event::{
     ADMITTED, EventPayload, PUT_IN_WAITING_ROOM, ParticipantEvent, ZoomEvent,
 };
+use crate::domain::zoom_report::{InstanceReport, ReportedConnection};
 
 /// Zoom reports a move to or from the waiting room by one event or by two, a few seconds apart.
-const SAME_MOVE: Duration = Duration::from_secs(5);
+pub(super) const SAME_MOVE: Duration = Duration::from_secs(5);
 
-/// A participant's connection to one meeting instance, combined from all of its events.
+/// A participant's connection to one meeting instance, combined from all of its events and of its rows in Zoom's report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Participation {
     pub instance_uuid: String,
@@ -30,6 +33,11 @@ pub struct Participation {
     /// For a telephone: the participation of the person who uses it.
     pub telephone_of: Option<String>,
     pub presence: Presence,
+    pub provenance: Provenance,
+    /// The ids that the participation has without its events.
+    pub reported_ids: Vec<String>,
+    /// Whether the events miss a join.
+    pub lacks_events: bool,
 }
 
 /// The times at which a participation was connected.
@@ -44,14 +52,40 @@ pub struct Presence {
     pub still_connected: bool,
 }
 
+/// The uuid of the meeting instance and the id of a participation in it.
+pub(super) type ParticipationKey<'a> = (&'a str, &'a str);
+pub(super) type ParticipationEvents<'a> = BTreeMap<ParticipationKey<'a>, BTreeSet<JoinOrLeave<'a>>>;
+
 /// Returns every participation of the given meeting instances in the session's window.
 pub fn participations(
     events: &[ZoomEvent],
+    reports: &[InstanceReport],
     intervals: &BTreeMap<String, InstanceInterval>,
     window: Span,
 ) -> Vec<Participation> {
-    let mut events_by_participant: BTreeMap<(&str, &str), BTreeSet<JoinOrLeave<'_>>> =
-        BTreeMap::new();
+    let events_by_participant = events_by_participant(events);
+    let rows_by_participant = reported_rows::assign(reports, &events_by_participant);
+    let owners = telephone_owners(events);
+    let keys: BTreeSet<ParticipationKey<'_>> =
+        events_by_participant.keys().chain(rows_by_participant.keys()).copied().collect();
+    let (no_events, no_rows) = (BTreeSet::new(), Vec::new());
+    let participation = |key: ParticipationKey<'_>| {
+        let interval = intervals.get(key.0)?;
+        let own_events = events_by_participant.get(&key).unwrap_or(&no_events);
+        let rows = rows_by_participant.get(&key).unwrap_or(&no_rows);
+        let telephone_of = owners.get(&key).map(|(_, owner)| str::to_owned(owner));
+        let found = Participation::new(key, own_events, rows, interval, telephone_of);
+        // Somebody who only came before or after the session's window did not attend the session.
+        let in_window = |at: Timestamp| window.from <= at && at < window.to;
+        let has_event = || own_events.iter().any(|event| in_window(event.at));
+        let has_row = || rows.iter().any(|row| in_window(row.participant.at));
+        (!found.presence.spans.is_empty() || has_event() || has_row()).then_some(found)
+    };
+    keys.into_iter().filter_map(participation).collect()
+}
+
+fn events_by_participant(events: &[ZoomEvent]) -> ParticipationEvents<'_> {
+    let mut grouped = ParticipationEvents::new();
     for event in events {
         let (participant, direction) = match &event.payload {
             EventPayload::Joined(participant) => (participant, Direction::Join),
@@ -59,38 +93,52 @@ pub fn participations(
             _ => continue,
         };
         let Some(uuid) = event.uuid.as_deref() else { continue };
-        let own_events =
-            events_by_participant.entry((uuid, &participant.participant_uuid)).or_default();
+        let own_events = grouped.entry((uuid, &participant.participant_uuid)).or_default();
         own_events.insert(JoinOrLeave::new(participant, direction, &event.name));
     }
-    let owners = telephone_owners(events);
-    let participation = |((uuid, id), own_events): (_, BTreeSet<JoinOrLeave<'_>>)| {
-        let interval = intervals.get(uuid)?;
-        // The set is totally ordered, so the first known value does not depend on the order of arrival.
-        let presence = presence(&own_events, interval);
-        // Somebody who only came before or after the session's window did not attend the session.
-        let in_window = |event: &JoinOrLeave<'_>| window.from <= event.at && event.at < window.to;
-        if presence.spans.is_empty() && !own_events.iter().any(in_window) {
-            return None;
-        }
-        let first = |field: fn(&ParticipantEvent) -> Option<&String>| {
-            own_events.iter().find_map(|event| field(event.participant)).cloned()
+    grouped
+}
+
+impl Participation {
+    fn new(
+        (instance_uuid, id): ParticipationKey<'_>,
+        events: &BTreeSet<JoinOrLeave<'_>>,
+        rows: &[&ReportedConnection],
+        interval: &InstanceInterval,
+        telephone_of: Option<String>,
+    ) -> Self {
+        let by_events = presence(events, interval);
+        let lacks_events = events.is_empty() || by_events.joined_inferred;
+        let (presence, provenance) = match (events.is_empty(), rows.is_empty()) {
+            (_, true) => (by_events, Provenance::Webhook),
+            (true, _) => (reported_rows::presence(events, rows, interval), Provenance::Report),
+            (false, _) => (reported_rows::presence(events, rows, interval), Provenance::Both),
         };
-        Some(Participation {
-            instance_uuid: str::to_owned(uuid),
-            id: str::to_owned(id),
+        // The set is totally ordered, so the first known value does not depend on the order of arrival.
+        let of_events = events.iter().map(|event| event.participant);
+        let identities = of_events.chain(rows.iter().map(|row| &row.participant));
+        let first = |field: fn(&ParticipantEvent) -> Option<&String>| {
+            identities.clone().find_map(field).cloned()
+        };
+        let reported_ids: BTreeSet<_> =
+            rows.iter().map(|row| row.participant.participant_uuid.clone()).collect();
+        Self {
+            instance_uuid: instance_uuid.to_owned(),
+            id: id.to_owned(),
             customer_key: first(|participant| participant.customer_key.as_ref()),
             registrant: first(|participant| participant.registrant.as_ref()),
-            email: own_events.iter().find_map(|event| event.participant.email.clone()),
+            email: identities.clone().find_map(|participant| participant.email.clone()),
             zoom_user: first(|participant| participant.zoom_user.as_ref()),
             name: first(|participant| Some(&participant.name).filter(|name| !name.is_empty()))
                 .unwrap_or_default(),
-            is_host: own_events.iter().any(|event| event.participant.is_host),
-            telephone_of: owners.get(&(uuid, id)).map(|(_, owner)| str::to_owned(owner)),
+            is_host: identities.clone().any(|participant| participant.is_host),
+            telephone_of,
             presence,
-        })
-    };
-    events_by_participant.into_iter().filter_map(participation).collect()
+            provenance,
+            reported_ids: reported_ids.into_iter().collect(),
+            lacks_events,
+        }
+    }
 }
 
 /// Returns the participation to which each telephone was bound last, by meeting instance and telephone.
@@ -133,19 +181,19 @@ pub fn addresses_of_zoom_users(participations: &[Participation]) -> BTreeMap<&st
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Direction {
+pub(super) enum Direction {
     Join,
     Leave,
 }
 
 /// A join or leave event. Two different events are unequal, and a redelivery is equal to the first delivery.
 #[derive(Clone, Debug)]
-struct JoinOrLeave<'a> {
-    at: Timestamp,
-    direction: Direction,
+pub(super) struct JoinOrLeave<'a> {
+    pub(super) at: Timestamp,
+    pub(super) direction: Direction,
     /// The name of the Zoom event, which differs between the main room and breakout rooms.
     event: &'a str,
-    participant: &'a ParticipantEvent,
+    pub(super) participant: &'a ParticipantEvent,
 }
 
 impl<'a> JoinOrLeave<'a> {

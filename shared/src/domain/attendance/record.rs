@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::erased::{participant_events, reported_participants};
 use super::people::{JoinIdentity, People};
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
 use crate::domain::meeting_instance::MeetingInstance;
 use crate::domain::session::{Session, Status};
 use crate::domain::time::plus_minutes;
-use crate::domain::zoom_event::ZoomEvent;
+use crate::domain::zoom_event::{ParticipantEvent, ZoomEvent};
+use crate::domain::zoom_report::InstanceReport;
 
 /// Days after a session's last known event until its record counts as complete. A meeting lasts 30 hours at most, and Zoom
 /// retries an event for up to 85 minutes. The rest of the time covers an outage of the webhook.
@@ -86,12 +88,19 @@ fn plus_grace_period(at: Timestamp) -> Timestamp {
 pub struct AttendanceRecord {
     /// The events of the session's meeting from the account that hosts it.
     pub events: Vec<ZoomEvent>,
+    /// Zoom's lists of participants, one per meeting instance.
+    pub reports: Vec<InstanceReport>,
     pub join_attempts: Vec<(Timestamp, JoinIdentity)>,
     pub invitees: Vec<Invitee>,
     pub enrollments: Vec<Enrollment>,
 }
 
 impl AttendanceRecord {
+    /// Returns the participants in events and reports with the uuids of their meeting instances.
+    pub fn participants(&self) -> impl Iterator<Item = (&str, &ParticipantEvent)> + Clone {
+        participant_events(&self.events).chain(reported_participants(&self.reports))
+    }
+
     /// Returns each distinct identity with the time of its first join attempt, in order of time. Repeated attempts change
     /// nothing, and a person's name comes from the first one.
     pub fn first_join_attempts(&self) -> Vec<(Timestamp, &JoinIdentity)> {

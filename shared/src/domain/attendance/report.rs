@@ -10,6 +10,7 @@ use super::instance_intervals::{InstanceEnd, InstanceInterval, instance_interval
 use super::overrides::{AttendanceOverride, AttendanceOverrides};
 use super::participation::{Participation, addresses_of_zoom_users, participations, with_owners};
 use super::people::{IdentityMatch, People, RowOwner};
+use super::provenance::{Provenance, ReportSources};
 use super::span::{Span, total_millis, union};
 use super::status::{AttendanceStatus, PresentBy};
 use super::{AttendanceRules, AttendeeId, Percent};
@@ -18,6 +19,7 @@ use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::ZoomEvent;
+use crate::domain::zoom_report::InstanceReport;
 
 const MINUTE_MILLIS: u64 = 60_000;
 
@@ -27,6 +29,8 @@ pub struct ReportInputs<'a> {
     pub session: &'a Session,
     /// The events of the session's meeting from the account that hosts it, in any order and with duplicates.
     pub events: &'a [ZoomEvent],
+    /// Zoom's lists of participants.
+    pub reports: &'a [InstanceReport],
     pub people: &'a People,
     pub overrides: &'a AttendanceOverrides,
     pub rules: AttendanceRules,
@@ -48,6 +52,10 @@ pub struct AttendanceReport {
     /// The number of those people that were present. An unidentified row counts once it is assigned.
     pub present: usize,
     pub percent_present: Percent,
+    pub sources: ReportSources,
+    /// Whether no source is expected to change the report. Overrides still do.
+    #[serde(rename = "final")]
+    pub is_final: bool,
 }
 
 /// A reason to check a row before relying on it.
@@ -90,6 +98,7 @@ pub struct ReportRow {
     /// `None` if the session was not held, and for a person who is not present yet while it is live.
     pub status: Option<AttendanceStatus>,
     pub flags: Vec<Flag>,
+    pub provenance: Provenance,
     /// Whether the row belongs to a person on the roster.
     #[serde(skip)]
     pub is_expected: bool,
@@ -98,15 +107,16 @@ pub struct ReportRow {
 impl AttendanceReport {
     /// Computes the report. Equal sets of events give equal reports.
     pub fn compute(inputs: &ReportInputs<'_>) -> Self {
-        let intervals = instance_intervals(inputs.session, inputs.events, inputs.now);
+        let ReportInputs { session, events, reports, now, .. } = *inputs;
+        let intervals = instance_intervals(session, events, reports, now);
         let held_millis =
             total_millis(&union(intervals.values().map(|interval| interval.span).collect()));
-        let participations =
-            participations(inputs.events, &intervals, Span::of_window(inputs.session));
+        let participations = participations(events, reports, &intervals, Span::of_window(session));
+        let sources = ReportSources::new(&intervals, events, reports, &participations);
         let (by_person, unidentified) = assign_participations(inputs, &participations);
-        let counted_millis = held_millis.min(planned_millis(inputs.session));
-        let progress = SessionProgress::from_intervals(inputs.session, &intervals);
-        let row_builder = RowBuilder { inputs, counted_millis, progress };
+        let counted_millis = held_millis.min(planned_millis(session));
+        let progress = SessionProgress::from_intervals(session, &intervals);
+        let row_builder = RowBuilder { inputs, counted_millis, progress, sources };
         let no_participations = Vec::new();
         let people = inputs.people.expected().iter().enumerate().map(|(index, person)| {
             let own = by_person.get(&index).unwrap_or(&no_participations);
@@ -130,14 +140,16 @@ impl AttendanceReport {
         let expected = inputs.people.expected().len();
         let present = attendees.iter().filter(|row| row.is_expected && row.present).count();
         Self {
-            session_id: inputs.session.id.clone(),
-            planned_minutes: inputs.session.details.duration_minutes.into(),
+            session_id: session.id.clone(),
+            planned_minutes: session.details.duration_minutes.into(),
             held_minutes: whole_minutes(held_millis),
             counted_minutes: whole_minutes(counted_millis),
             attendees,
             expected,
             present,
             percent_present: Percent::ratio(present as u64, expected as u64),
+            sources,
+            is_final: sources.is_final(session, now),
         }
     }
 
@@ -176,10 +188,9 @@ fn assign_participations<'a>(
                 by_person.entry(index).or_default().push((participation, matched));
             }
             None => {
-                let id = match &owner.zoom_user {
-                    Some(user) => AttendeeId::for_zoom_user(session, user),
-                    None => AttendeeId::for_participation(session, &owner.instance_uuid, &owner.id),
-                };
+                let ids = ids_of_unidentified(session, owner);
+                let overridden = ids.iter().find(|id| inputs.overrides.contains_key(id));
+                let id = overridden.unwrap_or(&ids[0]).clone();
                 let assigned = inputs.overrides.get(&id).and_then(|row| row.assigned_to.as_ref());
                 match assigned.and_then(|person| indexes.get(person)) {
                     Some(index) => {
@@ -197,6 +208,16 @@ fn assign_participations<'a>(
         }
     }
     (by_person, unidentified)
+}
+
+/// Returns the ids of an unidentified participation. It may have been overridden under the id that it had before its events
+/// or its rows arrived.
+fn ids_of_unidentified(session: &SessionId, owner: &Participation) -> Vec<AttendeeId> {
+    let of_user = owner.zoom_user.iter().map(|user| AttendeeId::for_zoom_user(session, user));
+    let own_ids = std::iter::once(&owner.id).chain(&owner.reported_ids);
+    let of_connection =
+        own_ids.map(|id| AttendeeId::for_participation(session, &owner.instance_uuid, id));
+    of_user.chain(of_connection).collect()
 }
 
 /// How far the session has come, with the times by which people are late or leave early.
@@ -243,6 +264,7 @@ struct RowBuilder<'a> {
     /// The time that a person could attend.
     counted_millis: u64,
     progress: SessionProgress,
+    sources: ReportSources,
 }
 
 impl RowBuilder<'_> {
@@ -315,6 +337,11 @@ impl RowBuilder<'_> {
             present_by: if overridden.is_some() { PresentBy::Override } else { PresentBy::Rule },
             status,
             flags: flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag).collect(),
+            provenance: own
+                .iter()
+                .map(|(it, _)| it.provenance)
+                .reduce(Provenance::and)
+                .unwrap_or_else(|| self.sources.of_absence()),
             is_expected,
         }
     }

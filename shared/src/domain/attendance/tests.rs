@@ -6,6 +6,7 @@ mod matching;
 mod overrides;
 mod presence;
 mod properties;
+mod reported;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ use crate::domain::meeting_instance::MeetingInstance;
 use crate::domain::session::{Meeting, Session, Status, testing};
 use crate::domain::text::{Email, PersonName, Title};
 use crate::domain::zoom_event::ZoomEvent;
+use crate::domain::zoom_report::InstanceReport;
 
 /// The planned start of the session, which lasts 60 minutes.
 fn start() -> Timestamp {
@@ -154,9 +156,19 @@ impl Case {
     }
 
     fn report(&self, events: &[ZoomEvent], now: Timestamp) -> AttendanceReport {
+        self.report_with(events, &[], now)
+    }
+
+    fn report_with(
+        &self,
+        events: &[ZoomEvent],
+        reports: &[InstanceReport],
+        now: Timestamp,
+    ) -> AttendanceReport {
         AttendanceReport::compute(&ReportInputs {
             session: &self.session,
             events,
+            reports,
             people: &self.people,
             overrides: &self.overrides,
             rules: AttendanceRules::default(),

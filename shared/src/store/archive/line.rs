@@ -8,6 +8,8 @@ use crate::domain::directory::ERASED_NAME;
 use crate::domain::id::UserId;
 use crate::domain::text::{Email, PersonName};
 use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
+use crate::domain::zoom_report::InstanceReport;
+use crate::store::zoom_reports::StoredRow;
 
 /// One line of an archive. Names are short, because every participation adds two lines.
 #[derive(Serialize, Deserialize)]
@@ -53,6 +55,16 @@ pub(super) enum ArchiveLine {
     },
     Joined(ArchivedEvent),
     Left(ArchivedEvent),
+    /// Zoom has finished its list of the participants of the meeting instance.
+    Listed {
+        instance: String,
+    },
+    /// A row of Zoom's list.
+    Reported {
+        instance: String,
+        #[serde(flatten)]
+        row: StoredRow,
+    },
     TelephoneBound {
         instance: String,
         at: Option<Timestamp>,
@@ -168,6 +180,16 @@ impl ArchiveLine {
         })
     }
 
+    /// Returns a line for the list, if it is complete, and one for each of its rows.
+    pub(super) fn from_report(report: &InstanceReport) -> impl Iterator<Item = Self> {
+        let instance = || report.instance_uuid.clone();
+        let listed = report.is_complete.then(|| Self::Listed { instance: instance() });
+        let rows = report.connections.iter();
+        let rows =
+            rows.map(move |row| Self::Reported { instance: instance(), row: StoredRow::new(row) });
+        listed.into_iter().chain(rows)
+    }
+
     pub(super) fn from_join_attempt(at: Timestamp, identity: &JoinIdentity) -> Self {
         Self::JoinAttempt {
             at,
@@ -208,6 +230,13 @@ impl ArchiveLine {
             }
             Self::Left(archived) if is_their_event(&archived) => {
                 Some(Self::Left(archived.anonymized()))
+            }
+            Self::Reported { instance, row } => {
+                let mut row = row.into_connection();
+                if person.is_participant(&instance, &row.participant) {
+                    row.participant.anonymize();
+                }
+                Some(Self::Reported { instance, row: StoredRow::new(&row) })
             }
             other => Some(other),
         }

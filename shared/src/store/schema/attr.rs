@@ -84,6 +84,9 @@ pub const ERASED_AT: &str = "erased_at";
 pub const LEADS: &str = "leads";
 pub const IDENTITIES: &str = "identities";
 
+// Part of Zoom's list of participants.
+pub const FETCHED_AT: &str = "fetched_at";
+
 // Pointer from an address to its user.
 pub const USER_ID: &str = "user_id";
 

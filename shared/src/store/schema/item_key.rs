@@ -51,6 +51,12 @@ pub enum ItemKey<'a> {
         meeting: MeetingId,
         person: &'a AttendeeId,
     },
+    /// A part of Zoom's list of participants of a meeting instance, by the digest of its uuid.
+    ZoomReportPart {
+        meeting: MeetingId,
+        instance: &'a str,
+        part: usize,
+    },
     JoinAttempt {
         session: &'a SessionId,
         at: Timestamp,
@@ -215,6 +221,7 @@ impl ItemKey<'_> {
             | Self::MeetingInstance(_)
             | Self::Event { .. }
             | Self::ErasureMarker { .. }
+            | Self::ZoomReportPart { .. }
             | Self::JoinAttempt { .. }
             | Self::DelegatedAction { .. }
             | Self::AttemptDay { .. }
@@ -269,7 +276,9 @@ impl ItemKey<'_> {
             Self::Meeting(id) => meeting_partition(Some(*id)),
             Self::MeetingInstance(uuid) => format!("INSTANCE#{}", Digest::of_value(uuid).to_hex()),
             Self::Event { meeting, .. } => meeting_partition(*meeting),
-            Self::ErasureMarker { meeting, .. } => meeting_partition(Some(*meeting)),
+            Self::ErasureMarker { meeting, .. } | Self::ZoomReportPart { meeting, .. } => {
+                meeting_partition(Some(*meeting))
+            }
             Self::JoinAttempt { session, .. }
             | Self::DelegatedAction { session, .. }
             | Self::GuestJoins { session, .. }
@@ -334,6 +343,9 @@ impl ItemKey<'_> {
                 format!("{EVENT_PREFIX}{}#{digest}", sortable_text(*at))
             }
             Self::ErasureMarker { person, .. } => format!("{ERASURE_MARKER_PREFIX}{person}"),
+            Self::ZoomReportPart { instance, part, .. } => {
+                format!("{ZOOM_REPORT_PREFIX}{instance}#{part:04}")
+            }
             Self::JoinAttempt { at, nonce, .. } => {
                 format!("{JOIN_ATTEMPT_PREFIX}{}#{nonce}", sortable_text(*at))
             }
@@ -433,6 +445,7 @@ mod tests {
             ItemKey::Event { meeting: Some(MeetingId(1)), at, digest: "x" },
             ItemKey::Event { meeting: None, at, digest: "x" },
             ItemKey::ErasureMarker { meeting: MeetingId(1), person: &attendee },
+            ItemKey::ZoomReportPart { meeting: MeetingId(1), instance: "x", part: 0 },
             ItemKey::JoinAttempt { session: &session, at, nonce: "x" },
             ItemKey::DelegatedAction { session: &session, at, nonce: "x" },
             ItemKey::AttemptDay { day: "2026-11-21", session: &session },

@@ -28,6 +28,8 @@ pub const AFTER_STUDENTS: &str = "STUDENT$";
 pub const EVENT_PREFIX: &str = "EVENT#";
 /// '~' sorts after every time, so that the markers follow the events.
 pub const ERASURE_MARKER_PREFIX: &str = "EVENT#~ERASED#";
+/// The parts of Zoom's lists of participants follow the events too, and are read with them.
+pub const ZOOM_REPORT_PREFIX: &str = "EVENT#~REPORT#";
 pub const JOIN_ATTEMPT_PREFIX: &str = "JOIN_ATTEMPT#";
 pub const DELEGATED_ACTION_PREFIX: &str = "DELEGATED#";
 pub const PERSONAL_LINK_PREFIX: &str = "LINK#";

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{ErasedPerson, Pass};
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::attendance::erased::{participant_events, telephones};
+use crate::domain::attendance::erased::{participant_events, reported_participants, telephones};
 use crate::domain::attendance::people::PersonDetails;
 use crate::domain::attendance::{ErasureMarker, record};
 use crate::domain::directory::ERASED_NAME;
@@ -133,10 +133,11 @@ fn learn_participations(
     archive: Option<&Archive>,
 ) {
     let events = items.map(MeetingItems::events).unwrap_or_default();
+    let reports = items.map(MeetingItems::zoom_reports).unwrap_or_default();
     let archived = archive.map(Archive::participant_events).unwrap_or_default();
     let archived = archived.iter().map(|(instance, event)| (instance.as_str(), event));
     let stored = participant_events(events.iter().map(|stored| &stored.event));
-    marker.learn_from(stored.chain(archived));
+    marker.learn_from(stored.chain(reported_participants(&reports)).chain(archived));
     let bound = archive.map(Archive::telephones).unwrap_or_default();
     let bound = bound.iter().map(|(instance, telephone, owner)| {
         (instance.as_str(), telephone.as_str(), owner.as_str())
