@@ -189,6 +189,25 @@ def joining_is_slow(t):
     t.check_equal([(line["milliseconds"], line["span"]["session_id"]) for line in slow], [(6000, session["id"])])
 
 
+def attendance_is_inaccurate(t):
+    """Zoom sends no event of a class. Its list of participants is compared after the class."""
+    session, since = t.stack.schedule("Without events", minutes=30), t.stack.count_log_lines()
+    t.stack.request("POST", "/local/clock", body={"advance": "25m"})
+    t.stack.sweep()
+    fault = {"service": "webhook", "operation": "*", "kind": "drop", "times": 50}
+    t.stack.request("POST", "/local/faults", body=fault)
+    t.stack.meeting(session, "start")
+    t.stack.meeting(session, "join", {"name": "Ada", "email": "student1@example.test"})
+    t.stack.request("POST", "/local/clock", body={"advance": "60m"})
+    t.stack.meeting(session, "end")
+    t.stack.request("DELETE", "/local/faults")
+    for _ in range(2):
+        t.stack.request("POST", "/local/clock", body={"advance": "45m"})
+        t.stack.request("POST", "/local/schedules/reconcile-sweep/run")
+    compared = t.find_log_lines("attendance.compared", since)
+    t.check_equal([(line["accuracy"], line["session_id"]) for line in compared], [("0.0", session["id"])])
+
+
 def run(t):
     with t.section("A shell for it"):
         prepare_shell(t)
@@ -209,3 +228,5 @@ def run(t):
     zoom_fails(t)
     with t.section("Joining is slow"):
         joining_is_slow(t)
+    with t.section("Attendance is inaccurate"):
+        attendance_is_inaccurate(t)

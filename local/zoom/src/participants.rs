@@ -122,7 +122,7 @@ impl Context<'_> {
     fn add_waiting(&mut self, id: i64, participant: Participant, change: WaitingRoomChange) {
         let instance = self.state.meetings.get_mut(&id).and_then(Meeting::active_instance_mut);
         if let Some(instance) = instance {
-            instance.waiting.push(participant.clone());
+            instance.waiting.push(Participant { join_time: self.now, ..participant.clone() });
         }
         self.emit_waiting_room_change(id, &participant, change);
     }
@@ -131,7 +131,9 @@ impl Context<'_> {
         let instance = self.state.meetings.get_mut(&id)?.active_instance_mut()?;
         let mut waiting = instance.waiting.iter();
         let index = waiting.position(|participant| participant.participant_uuid == uuid)?;
-        Some(instance.waiting.remove(index))
+        let left = instance.waiting.remove(index);
+        instance.waited.push(Participant { leave_time: Some(self.now), ..left.clone() });
+        Some(left)
     }
 
     /// Zoom: a telephone is a participant of its own until it is bound to the participant who uses it.
@@ -178,6 +180,7 @@ impl Context<'_> {
     ) -> Result<Participant, SimError> {
         let (number, new_room) = (ids::room_number(self.random), ids::meeting_uuid(self.random));
         let leave_first = self.random.below(2) == 0;
+        let now = self.now;
         self.present_participant(id, uuid)?;
         let room = room.and_then(|name| {
             let instance = self.state.meetings.get_mut(&id)?.active_instance_mut()?;
@@ -193,10 +196,11 @@ impl Context<'_> {
             (Some(_), Some(_)) => before.parent_user_id.clone(),
             (_, None) => None,
         };
+        let stay = before.all_stays(now).pop();
+        participant.stays.extend(stay);
         participant.user_id = number;
         participant.room = room;
         let after = participant.clone();
-        let now = self.now;
         if leave_first {
             self.emit_presence_change(id, &before, PresenceChange::Left(now), LEAVE_REASON);
             self.emit_presence_change(id, &after, PresenceChange::Joined(now), "");
@@ -270,6 +274,7 @@ impl Context<'_> {
             host_licence,
             participants: Vec::new(),
             waiting: Vec::new(),
+            waited: Vec::new(),
             rooms: Default::default(),
             recording: None,
         });
@@ -323,6 +328,7 @@ impl Context<'_> {
             host: signed_in.is_some() && signed_in == host_id,
             zoom_user_id: signed_in,
             room: None,
+            stays: Vec::new(),
             join_time: self.now,
             leave_time: None,
         }

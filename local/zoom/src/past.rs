@@ -5,14 +5,15 @@
 
 use axum::extract::{Path, Query, State};
 use http::HeaderMap;
+use jiff::Timestamp;
 use percent::decode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::context::{Caller, Context};
 use super::listing::{PageFormat, Parameters};
 use super::recordings::{recording_body, seconds_between};
 use super::responses::{ApiError, ApiResult, instant, ok};
-use super::state::{Meeting, MeetingInstance, Participant};
+use super::state::{Meeting, MeetingInstance, Participant, RoomStay};
 use super::{Zoom, scopes};
 
 const SECONDS_PER_MINUTE: i64 = 60;
@@ -70,7 +71,7 @@ pub(super) async fn instances(
     })
 }
 
-/// `GET /past_meetings/{meeting}/participants`: one row per connection, without the `customer_key`.
+/// `GET /past_meetings/{meeting}/participants`: a row per stay in a room, without the `customer_key`.
 pub(super) async fn participants(
     State(zoom): State<Zoom>,
     Path(meeting_ref): Path<String>,
@@ -80,10 +81,9 @@ pub(super) async fn participants(
     zoom.with_context(|context| {
         let caller = context.authenticate(&headers, scopes::PAST_PARTICIPANTS)?;
         let (_, instance) = context.ended_instance_in_path(&caller, &meeting_ref)?;
-        let rows = context
-            .reported_participants(&instance)
-            .map(|participant| context.participant_row(participant, &instance))
-            .collect();
+        let rows = context.participant_rows(&instance, &query, |row, participant, _| {
+            row.insert("internal_user".into(), participant.zoom_user_id.is_some().into());
+        });
         let list_key = format!("participants of {}", instance.uuid);
         context.page(PARTICIPANTS, &list_key, rows, &query)
     })
@@ -99,19 +99,16 @@ pub(super) async fn report(
     zoom.with_context(|context| {
         let caller = context.authenticate(&headers, scopes::REPORT_PARTICIPANTS)?;
         let (_, instance) = context.ended_instance_in_path(&caller, &meeting_ref)?;
-        let with_key = |participant: &Participant| {
-            let mut row = context.participant_row(participant, &instance);
-            if let Value::Object(fields) = &mut row {
-                fields.remove("internal_user");
-                fields
-                    .insert("participant_user_id".into(), participant.zoom_user_id.clone().into());
-                fields.retain(|_, value| !value.is_null());
-                let key = participant.customer_key.clone().unwrap_or_default();
-                fields.insert("customer_key".into(), key.into());
+        let rows = context.participant_rows(&instance, &query, |row, participant, room| {
+            let key = participant.customer_key.clone().unwrap_or_default();
+            row.insert("customer_key".into(), key.into());
+            if let Some(user) = &participant.zoom_user_id {
+                row.insert("participant_user_id".into(), user.clone().into());
             }
-            row
-        };
-        let rows = context.reported_participants(&instance).map(with_key).collect();
+            if let Some(room) = room {
+                row.insert("bo_mtg_id".into(), room.into());
+            }
+        });
         let list_key = format!("report of {}", instance.uuid);
         context.page(PARTICIPANTS, &list_key, rows, &query)
     })
@@ -193,27 +190,66 @@ impl Context<'_> {
         instance.participants.iter().filter(move |_| !is_alone)
     }
 
-    /// Zoom: until a list is complete, all its durations are 0.
-    fn participant_row(&self, participant: &Participant, instance: &MeetingInstance) -> Value {
-        let leave_time =
-            participant.leave_time.or(instance.ended_at).unwrap_or(participant.join_time);
-        let seconds = seconds_between(participant.join_time, leave_time);
+    /// Returns the rows of a list, to each of which `complete` adds fields of the list. It gets the breakout room.
+    fn participant_rows(
+        &self,
+        instance: &MeetingInstance,
+        query: &Parameters,
+        complete: impl Fn(&mut Map<String, Value>, &Participant, Option<&str>),
+    ) -> Vec<Value> {
         let ended_at = instance.ended_at.unwrap_or(instance.started_at);
+        let mut rows = Vec::new();
+        let mut add = |participant: &Participant, stay: &RoomStay, status: &str| {
+            let mut row = self.participant_row(participant, stay, ended_at, query);
+            row.insert("status".into(), status.into());
+            complete(&mut row, participant, stay.room.as_deref());
+            rows.push(Value::Object(row));
+        };
+        let mut is_anybody_listed = false;
+        for participant in self.reported_participants(instance) {
+            is_anybody_listed = true;
+            let mut stays = participant.all_stays(ended_at);
+            if self.state.settings.participants_per_connection {
+                let leave_time = stays.last().map_or(ended_at, |stay| stay.leave_time);
+                stays.truncate(1);
+                stays.iter_mut().for_each(|stay| stay.leave_time = leave_time);
+            }
+            stays.iter().for_each(|stay| add(participant, stay, "in_meeting"));
+        }
+        for waited in instance.waited.iter().filter(|_| is_anybody_listed) {
+            let stays = Participant { stays: Vec::new(), ..waited.clone() }.all_stays(ended_at);
+            stays.iter().for_each(|stay| add(waited, stay, "in_waiting_room"));
+        }
+        rows
+    }
+
+    /// Zoom: until a list is complete, all its durations are 0. The registration is returned only on request.
+    fn participant_row(
+        &self,
+        participant: &Participant,
+        stay: &RoomStay,
+        ended_at: Timestamp,
+        query: &Parameters,
+    ) -> Map<String, Value> {
+        let seconds = seconds_between(stay.join_time, stay.leave_time);
         let lag = self.state.settings.participants_lag_seconds;
         let is_complete = seconds_between(ended_at, self.now) >= lag;
-        json!({
+        let row = json!({
             "id": participant.zoom_user_id.clone().unwrap_or_default(),
-            "user_id": participant.user_id,
+            "user_id": stay.user_id,
             "name": participant.name,
             "user_email": participant.email,
-            "registrant_id": participant.registrant_id.clone().unwrap_or_default(),
-            "join_time": instant(participant.join_time),
-            "leave_time": instant(leave_time),
+            "join_time": instant(stay.join_time),
+            "leave_time": instant(stay.leave_time),
             "duration": if is_complete { seconds } else { 0 },
             "failover": false,
-            "status": "in_meeting",
-            "internal_user": participant.zoom_user_id.is_some(),
-        })
+        });
+        let Value::Object(mut row) = row else { return Map::new() };
+        if query.get("include_fields").is_some_and(|fields| fields == "registrant_id") {
+            let registrant = participant.registrant_id.clone().unwrap_or_default();
+            row.insert("registrant_id".into(), registrant.into());
+        }
+        row
     }
 }
 

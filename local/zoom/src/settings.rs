@@ -29,6 +29,10 @@ pub struct Settings {
     /// How long the lists of past participants say that they are not complete: all durations are 0.
     #[serde(default)]
     pub participants_lag_seconds: i64,
+    /// Whether the lists of past participants have a row per connection, with the number of its first room, instead of a row
+    /// per room. Zoom does not document it.
+    #[serde(default)]
+    pub participants_per_connection: bool,
     #[serde(default)]
     pub registrants: RegistrantLimits,
     pub webhooks: WebhookSettings,
@@ -121,6 +125,7 @@ impl Default for Settings {
             list_page_size: None,
             unlisted_zones: BTreeSet::new(),
             participants_lag_seconds: 0,
+            participants_per_connection: false,
             registrants: RegistrantLimits::default(),
             webhooks: WebhookSettings::default(),
             server_app: ServerAppSettings::default(),
@@ -163,6 +168,7 @@ pub struct SettingsUpdate {
     pub list_page_size: Option<Option<usize>>,
     pub unlisted_zones: Option<BTreeSet<String>>,
     pub participants_lag_seconds: Option<i64>,
+    pub participants_per_connection: Option<bool>,
     pub registrants: RegistrantLimitsUpdate,
     pub webhooks: WebhookSettingsUpdate,
     pub server_app: ServerAppSettingsUpdate,
@@ -214,6 +220,7 @@ impl Settings {
         set(&mut self.list_page_size, update.list_page_size);
         set(&mut self.unlisted_zones, update.unlisted_zones);
         set(&mut self.participants_lag_seconds, update.participants_lag_seconds);
+        set(&mut self.participants_per_connection, update.participants_per_connection);
         self.registrants.apply(update.registrants);
         self.server_app.apply(update.server_app);
         let (webhooks, update) = (&mut self.webhooks, update.webhooks);

@@ -265,6 +265,9 @@ pub(super) struct MeetingInstance {
     /// The people in the waiting room.
     #[serde(default)]
     pub(super) waiting: Vec<Participant>,
+    /// The people who have left the waiting room, with the times of their stay.
+    #[serde(default)]
+    pub(super) waited: Vec<Participant>,
     /// UUIDs of breakout rooms by name.
     pub(super) rooms: BTreeMap<String, String>,
     pub(super) recording: Option<Recording>,
@@ -294,8 +297,34 @@ pub(super) struct Participant {
     pub(super) host: bool,
     /// The breakout room's UUID.
     pub(super) room: Option<String>,
+    /// The stays in the rooms before this one.
+    #[serde(default)]
+    pub(super) stays: Vec<RoomStay>,
     pub(super) join_time: Timestamp,
     pub(super) leave_time: Option<Timestamp>,
+}
+
+/// A stay of a participant in the main room or in a breakout room.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct RoomStay {
+    pub(super) user_id: String,
+    pub(super) room: Option<String>,
+    pub(super) join_time: Timestamp,
+    pub(super) leave_time: Timestamp,
+}
+
+impl Participant {
+    /// Returns every stay. The last one ends at `end` if the participant has not left.
+    pub(super) fn all_stays(&self, end: Timestamp) -> Vec<RoomStay> {
+        let since = self.stays.last().map_or(self.join_time, |stay| stay.leave_time);
+        let last = RoomStay {
+            user_id: self.user_id.clone(),
+            room: self.room.clone(),
+            join_time: since,
+            leave_time: self.leave_time.unwrap_or(end).max(since),
+        };
+        self.stays.iter().cloned().chain([last]).collect()
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -39,6 +39,7 @@ pub mod timeline;
 pub mod visibility;
 pub mod webhook;
 pub mod zoom_access;
+mod zoom_pace;
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, names};

@@ -5,7 +5,10 @@
 //! A failed session is moved back in the queue, so that it does not delay others.
 
 mod accounts;
+mod lifecycle;
 mod outcome;
+mod participants;
+mod past_meetings;
 mod runs;
 
 use std::time::Duration;
@@ -194,11 +197,11 @@ impl Reconciler<'_> {
         task: ReconcileTask,
         record: &SessionRecord,
     ) -> Result<Look, Error> {
-        let _ = record;
+        let (tools, pace) = (self.tools, &mut self.accounts.pace);
         match task {
-            ReconcileTask::Recordings | ReconcileTask::Lifecycle | ReconcileTask::Participants => {
-                Ok(Look::Unchanged)
-            }
+            ReconcileTask::Recordings => Ok(Look::Unchanged),
+            ReconcileTask::Lifecycle => lifecycle::compare(tools, pace, record).await,
+            ReconcileTask::Participants => participants::compare(tools, pace, record).await,
         }
     }
 

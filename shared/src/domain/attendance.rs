@@ -180,6 +180,11 @@ impl Percent {
         let tenths = (u128::from(part) * 1000 + u128::from(whole) / 2) / u128::from(whole);
         Self { tenths: u32::try_from(tenths).unwrap_or(u32::MAX) }
     }
+
+    /// Returns the whole percent, rounded down.
+    pub fn whole(self) -> u64 {
+        u64::from(self.tenths / 10)
+    }
 }
 
 impl fmt::Display for Percent {

@@ -3,7 +3,7 @@
 /// The required scopes, each with the names that Zoom accepts for it. The first name is shown to the trainer. The current
 /// specification uses `user:read:token` for the scope that the marketplace still calls `user:read:zak` (Zoom, "OAuth
 /// scopes").
-pub const REQUIRED: [&[&str]; 8] = [
+pub const REQUIRED: [&[&str]; 10] = [
     &["meeting:write:meeting"],
     &["meeting:update:meeting"],
     &["meeting:delete:meeting"],
@@ -11,12 +11,14 @@ pub const REQUIRED: [&[&str]; 8] = [
     &["user:read:user"],
     &["user:read:zak", "user:read:token"],
     &["cloud_recording:read:list_recording_files"],
-    &["meeting:read:list_past_participants"],
+    &[LIST_PAST_PARTICIPANTS],
+    &[LIST_PAST_INSTANCES],
+    &[READ_PAST_MEETING],
 ];
 
 /// The scopes of the server-to-server app in the platform's own account. Without one of them, a call is refused and the
 /// operator is alarmed.
-pub const REQUIRED_OF_ACCOUNT: [&str; 13] = [
+pub const REQUIRED_OF_ACCOUNT: [&str; 16] = [
     "meeting:write:meeting:admin",
     "meeting:update:meeting:admin",
     "meeting:delete:meeting:admin",
@@ -30,7 +32,19 @@ pub const REQUIRED_OF_ACCOUNT: [&str; 13] = [
     "user:delete:user:admin",
     "user:read:token:admin",
     "cloud_recording:read:list_recording_files:admin",
+    "meeting:read:list_past_instances:admin",
+    "meeting:read:past_meeting:admin",
+    "report:read:list_meeting_participants:admin",
 ];
+
+/// The scope to list the participants of a past meeting.
+pub const LIST_PAST_PARTICIPANTS: &str = "meeting:read:list_past_participants";
+/// The scope to list the ended instances of a meeting.
+pub const LIST_PAST_INSTANCES: &str = "meeting:read:list_past_instances";
+/// The scope to read the times of an ended instance.
+pub const READ_PAST_MEETING: &str = "meeting:read:past_meeting";
+/// The scope to read the account's report of participants. A trainer's grant never has it.
+pub const REPORT_PARTICIPANTS: &str = "report:read:list_meeting_participants";
 
 /// The scope to register people for a meeting. A trainer's grant never needs it.
 pub const REGISTER: &str = "meeting:write:registrant";
@@ -67,7 +81,8 @@ mod tests {
         let all = |zak: &str| {
             parse(&format!(
                 "meeting:write:meeting meeting:update:meeting meeting:delete:meeting meeting:read:list_meetings \
-                 user:read:user {zak} cloud_recording:read:list_recording_files meeting:read:list_past_participants"
+                 user:read:user {zak} cloud_recording:read:list_recording_files meeting:read:list_past_participants \
+                 meeting:read:list_past_instances meeting:read:past_meeting"
             ))
         };
         assert_eq!(missing(&all("user:read:zak")), Vec::<String>::new());

@@ -109,6 +109,23 @@ pub const JOIN_TIME: DurationMetric = DurationMetric { name: "JoinTime" };
 
 pub const DURATIONS: [DurationMetric; 1] = [JOIN_TIME];
 
+/// A metric of shares in percent, of which alarms use the average.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareMetric {
+    pub name: &'static str,
+}
+
+/// The share of a session's attendance on which Zoom's events and Zoom's list of participants agree.
+pub const ATTENDANCE_ACCURACY: ShareMetric = ShareMetric { name: "AttendanceAccuracy" };
+
+pub const SHARES: [ShareMetric; 1] = [ATTENDANCE_ACCURACY];
+
+impl ShareMetric {
+    pub fn record(self, percent: u64) {
+        tracing::info!(target: TARGET, name = self.name, unit = "Percent", number = percent);
+    }
+}
+
 impl DurationMetric {
     pub fn record(self, milliseconds: u64) {
         tracing::info!(target: TARGET, name = self.name, unit = "Milliseconds", number = milliseconds);

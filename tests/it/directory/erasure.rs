@@ -158,7 +158,9 @@ async fn erasure_finds_participations_after_sdk_secret_rotation() {
 fn participant_event(session: &ScheduledSession, name: &str, minute: i64, person: Value) -> Value {
     let at = session.at(minute);
     let time = if name == "participant_left" { "leave_time" } else { "join_time" };
-    let person = patched(json!({"user_id": "16778240", time: at}), person);
+    let room_user_id =
+        format!("{}-in-room", person["participant_uuid"].as_str().unwrap_or_default());
+    let person = patched(json!({"user_id": room_user_id, time: at}), person);
     let object = json!({"uuid": "u1", "participant": person});
     session.event(&format!("meeting.{name}"), at, &object)
 }

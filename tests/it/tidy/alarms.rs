@@ -162,7 +162,8 @@ fn every_function_has_error_and_throttle_alarms() {
 /// The metrics that the code counts or measures, with their dimensions beside the deployment.
 fn own_metrics_of_the_code() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
     let durations = metrics::DURATIONS.iter().map(|metric| (metric.name, None));
-    metrics::ALL.iter().map(|metric| (metric.name, metric.by)).chain(durations)
+    let shares = metrics::SHARES.iter().map(|metric| (metric.name, None));
+    metrics::ALL.iter().map(|metric| (metric.name, metric.by)).chain(durations).chain(shares)
 }
 
 #[test]

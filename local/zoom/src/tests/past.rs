@@ -95,3 +95,42 @@ async fn recordings_of_a_host_are_listed_for_a_month_at_most() {
     let user = bench.token(&[]).await;
     assert_eq!(list(&user, "").await.status_and_code(), (400, 4711));
 }
+
+#[tokio::test]
+async fn stays_in_rooms_and_in_the_waiting_room_have_rows_of_their_own() {
+    let bench = Bench::new();
+    let token = bench.account_token().await;
+    let host = bench.host(&token, "ada@school.test", 2).await;
+    let id = bench.create_meeting_of(&token, &host).await;
+    bench.act(id, "start", json!({})).await;
+    let zoe = bench.act(id, "join", json!({ "name": "Zoë" })).await;
+    let zoe = json!({ "participant_uuid": zoe["participant_uuid"] });
+    bench.wait(60);
+    let mut to_room = zoe.clone();
+    to_room["room"] = json!("Room 1");
+    bench.act(id, "room-move", to_room).await;
+    bench.wait(120);
+    bench.act(id, "room-move", zoe.clone()).await;
+    bench.wait(180);
+    bench.act(id, "put-in-waiting-room", zoe.clone()).await;
+    bench.wait(240);
+    bench.act(id, "admit", zoe).await;
+    bench.wait(300);
+    bench.act(id, "end", json!({})).await;
+    let stays = async || {
+        let report = format!("/zoom/v2/report/meetings/{id}/participants");
+        let rows =
+            bench.get(&report, &token).await.body["participants"].as_array().unwrap().clone();
+        let own = rows.into_iter().filter(|row| row["name"] == "Zoë");
+        let stay = |row: Value| {
+            let is_waiting = row["status"] == "in_waiting_room";
+            (row["duration"].as_i64().unwrap(), row["bo_mtg_id"].is_string(), is_waiting)
+        };
+        own.map(stay).collect::<Vec<_>>()
+    };
+    let (waited, admitted) = ((240, false, true), (300, false, false));
+    let in_rooms = [(60, false, false), (120, true, false), (180, false, false)];
+    assert_eq!(stays().await, [in_rooms[0], in_rooms[1], in_rooms[2], admitted, waited]);
+    bench.update_settings(json!({ "participants_per_connection": true })).await;
+    assert_eq!(stays().await, [(360, false, false), admitted, waited]);
+}

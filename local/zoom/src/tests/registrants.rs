@@ -59,7 +59,13 @@ async fn personal_link_admits_and_marks_the_participant() {
     assert_eq!(of("Ada"), Value::Null);
     assert!(of("Eve").is_string());
     bench.act(id, "end", json!({})).await;
-    let past = bench.get(&format!("/zoom/v2/past_meetings/{id}/participants"), &token).await.body;
+    let past = bench
+        .get(
+            &format!("/zoom/v2/past_meetings/{id}/participants?include_fields=registrant_id"),
+            &token,
+        )
+        .await
+        .body;
     assert_eq!(past["participants"][1]["registrant_id"], zoe.body["registrant_id"]);
     let listed = bench.get(&format!("/zoom/v2/meetings/{id}/registrants"), &token).await.body;
     assert_eq!(listed["total_records"], 3);

@@ -12,6 +12,7 @@ use crate::domain::session::Session;
 pub(super) struct Accounts {
     /// How long Zoom wants no calls of an account, from its response in this run.
     limited: HashMap<String, Duration>,
+    pub(super) pace: crate::app::zoom_pace::ZoomPace,
 }
 
 impl Accounts {

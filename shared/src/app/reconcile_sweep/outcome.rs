@@ -22,6 +22,8 @@ pub(super) enum Look {
     },
     /// The last comparison was a moment ago, so Zoom was not asked.
     Fresh,
+    /// Zoom has not finished its data. What it has is stored, and the task is repeated soon.
+    Incomplete,
 }
 
 /// The consequence of a result for the entry.
@@ -39,6 +41,7 @@ pub(super) fn verdict(look: &Result<Look, Error>) -> Verdict {
         Ok(Look::Unchanged | Look::Corrected { .. } | Look::Fresh) => {
             Verdict::Outcome(TaskOutcome::Done)
         }
+        Ok(Look::Incomplete) => again(SignedDuration::ZERO),
         Err(Error::ZoomLimited { after }) if *after <= SHORT_WAIT => Verdict::Leave,
         Err(Error::ZoomLimited { after }) => {
             again(SignedDuration::try_from(*after).unwrap_or(SignedDuration::ZERO))
@@ -63,7 +66,7 @@ pub(super) fn count(look: &Result<Look, Error>, session: &Session, result: &mut 
         Ok(Look::Corrected { is_new: true }) => result.created(),
         Ok(Look::Corrected { is_new: false }) => result.updated(),
         Ok(Look::Unchanged) => result.unchanged(),
-        Ok(Look::Fresh) => result.skipped(),
+        Ok(Look::Fresh | Look::Incomplete) => result.skipped(),
         Err(error) => result.failed(&session.id, failure_reason(error)),
     }
 }
@@ -83,6 +86,7 @@ mod tests {
             (Ok(Look::Unchanged), outcome(TaskOutcome::Done)),
             (Ok(Look::Corrected { is_new: true }), outcome(TaskOutcome::Done)),
             (Ok(Look::Fresh), outcome(TaskOutcome::Done)),
+            (Ok(Look::Incomplete), again(0)),
             (Err(limited(2)), Verdict::Leave),
             (Err(limited(7200)), again(7200)),
             (Err(Refusal::ReauthRequired.into()), outcome(TaskOutcome::Refused)),

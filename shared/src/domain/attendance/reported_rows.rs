@@ -87,26 +87,44 @@ fn assign_by_identity_and_time<'a>(
     let mut without_rows: Vec<_> =
         events.iter().filter(|(key, _)| !assigned.contains_key(*key)).collect();
     without_rows.sort_by_key(|(key, own)| (own.first().map(|event| event.at), **key));
+    let all_rows = rows.clone();
     for (key, own_events) in &without_rows {
-        let is_theirs = |row: &&ReportedConnection| {
-            has_event_in(own_events, row) && shares_identity(own_events, &row.participant)
-        };
-        if let Some(index) = rows.iter().position(is_theirs) {
+        let is_theirs =
+            |row: &ReportedConnection| shares_identity(own_events, &row.participant);
+        if let Some(index) = best_row(&rows, own_events, is_theirs) {
             assigned.entry(**key).or_default().push(rows.remove(index));
         }
     }
     without_rows.retain(|(key, _)| !assigned.contains_key(*key));
     assign_by_time(&mut rows, &without_rows, assigned);
+    for (key, own_events) in without_rows.iter().filter(|(key, _)| !assigned.contains_key(*key)) {
+        // All connections of the person are listed, so another row of theirs replaces what would be inferred.
+        let is_theirs = |row: &&&ReportedConnection| shares_identity(own_events, &row.participant);
+        if let Some(row) = all_rows.iter().find(is_theirs) {
+            assigned.entry(**key).or_default().push(row);
+        }
+    }
     // Every connection has a row, so an anonymous participation is one of the anonymous rows that are left.
     without_rows.retain(|(key, own)| !assigned.contains_key(*key) && is_anonymous(own));
     for (key, own_events) in &without_rows {
-        let is_possible =
-            |row: &&ReportedConnection| row.is_anonymous() && has_event_in(own_events, row);
-        if let Some(index) = rows.iter().position(is_possible) {
+        if let Some(index) = best_row(&rows, own_events, ReportedConnection::is_anonymous) {
             assigned.entry(**key).or_default().push(rows.remove(index));
         }
     }
     rows
+}
+
+/// Returns the index of a row that may describe the events: one with all of them in its time. The first to end leaves the most
+/// rows for events that are later.
+fn best_row(
+    rows: &[&ReportedConnection],
+    events: &BTreeSet<JoinOrLeave<'_>>,
+    is_possible: impl Fn(&ReportedConnection) -> bool,
+) -> Option<usize> {
+    let possible = rows.iter().enumerate().filter(|(_, row)| {
+        is_possible(row) && events.iter().all(|event| is_in(event, row))
+    });
+    possible.min_by_key(|(_, row)| row.left_at).map(|(index, _)| index)
 }
 
 /// Assigns rows by the times of joins and leaves, if that leaves no doubt.
@@ -205,9 +223,11 @@ fn is_near(a: Timestamp, b: Timestamp, tolerance: Duration) -> bool {
 }
 
 fn has_event_in(events: &BTreeSet<JoinOrLeave<'_>>, row: &ReportedConnection) -> bool {
-    events.iter().any(|event| {
-        row.participant.at <= plus(event.at, SAME_MOVE) && event.at <= plus(row.left_at, SAME_MOVE)
-    })
+    events.iter().any(|event| is_in(event, row))
+}
+
+fn is_in(event: &JoinOrLeave<'_>, row: &ReportedConnection) -> bool {
+    row.participant.at <= plus(event.at, SAME_MOVE) && event.at <= plus(row.left_at, SAME_MOVE)
 }
 
 /// Returns whether the events have the join of the row, and its leave if they have a leave at their end.
@@ -222,8 +242,9 @@ fn has_times_of(events: &BTreeSet<JoinOrLeave<'_>>, row: &ReportedConnection) ->
     joined && left
 }
 
-/// Returns the times of a participation with rows. The rows count for every room that they list. For another room count
-/// the events from a join to the leave of the same room. What was inferred without the report does not count any more.
+/// Returns the times of a participation with rows. The rows count for every room that they list. If some of the events' rooms
+/// are listed, a room that is not counts by its events, from a join to the leave of the same room. What was inferred
+/// without the report does not count any more.
 pub(super) fn presence(
     events: &BTreeSet<JoinOrLeave<'_>>,
     rows: &[&ReportedConnection],
@@ -234,9 +255,12 @@ pub(super) fn presence(
     let mut spans: Vec<_> =
         rows.iter().map(|row| Span::between(row.participant.at, row.left_at)).collect();
     let mut joined_at: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    for event in events {
+    let room_of = |event: &JoinOrLeave<'_>| event.participant.room_user_id.clone();
+    let is_listed = |room: &str| listed.contains(room);
+    let is_any_listed = events.iter().filter_map(room_of).any(|room| is_listed(&room));
+    for event in events.iter().filter(|_| is_any_listed) {
         let room = event.participant.room_user_id.as_deref();
-        let Some(room) = room.filter(|room| !listed.contains(room)) else { continue };
+        let Some(room) = room.filter(|room| !is_listed(room)) else { continue };
         match event.direction {
             Direction::Join => drop(joined_at.entry(room).or_insert(event.at)),
             Direction::Leave => {
