@@ -1,5 +1,6 @@
 //! `openapi.yaml` against the code: each must describe all of the other.
 
+mod conditions;
 mod failures;
 mod patterns;
 mod responses;
