@@ -31,7 +31,7 @@ from stack import attempts, caller, clear_faults, expect, local
 
 TRAINER = "trainer-2"
 STUDENT = "student-9"
-GUEST = "gil@example.test"
+GUEST = "mia@example.test"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def save(api: AuthenticatedClient, booking: Booking) -> OwnerSession:
         trainer_id=TRAINER,
         title="Piano",
         audience_type="invitees",
-        invitees=[InviteeById(user_id=STUDENT), InviteeByAddress(email=GUEST, name="Gil")],
+        invitees=[InviteeById(user_id=STUDENT), InviteeByAddress(email=GUEST, name="Mia")],
         starts_at=booking.starts_at,
         duration_minutes=booking.minutes,
     )

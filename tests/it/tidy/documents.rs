@@ -169,6 +169,7 @@ fn documented_names_exist_in_the_code() {
     let files = [
         "clients/python/src/live_classes/client.py",
         "clients/python/src/live_classes/errors.py",
+        "clients/python/src/live_classes/importing/command.py",
         "clients/typescript/src/index.ts",
         "infra/watching.yaml",
         "openapi.yaml",
