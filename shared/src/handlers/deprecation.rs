@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
 /// The shortest time between the announcement of a removal and the removal: the shortest half of a year.
-pub const MIN_NOTICE: Duration = Duration::from_hours(181 * 24);
+pub const MIN_LEAD_TIME: Duration = Duration::from_hours(181 * 24);
 
 /// The times of a deprecated route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,9 @@ impl Deprecation {
 
     /// Returns the first rule of the policy that the announcement breaks.
     pub fn problem(&self) -> Option<&'static str> {
-        let notice = Duration::try_from(self.sunset.duration_since(self.since)).unwrap_or_default();
-        if notice < MIN_NOTICE {
+        let lead_time =
+            Duration::try_from(self.sunset.duration_since(self.since)).unwrap_or_default();
+        if lead_time < MIN_LEAD_TIME {
             Some("is removed less than half a year after its announcement")
         } else if !self.page.starts_with("https://") || HeaderValue::from_str(self.page).is_err() {
             Some("links to no https address")
