@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image of the local stack from target/package, starts it, and waits until it is healthy. It needs a container
-# engine, and the base image or access to its registry. Run it after `python3 infra/package`.
+# Builds the image of the local stack from target/package, starts it, and waits until it is healthy. It needs a
+# container engine, and the base image or access to its registry. Run it after `python3 infra/package`.
 set -euo pipefail
 exec </dev/null
 cd "$(dirname "$0")/.."
@@ -31,14 +31,15 @@ for _ in $(seq 60); do
     sleep 1
 done
 [ "$health" = healthy ] || { echo "the container is $health"; exit 1; }
-curl --silent --show-error --fail --output /dev/null "$address/local/config"
+get() { curl --silent --show-error --fail "$@"; }
+get --output /dev/null "$address/local/config"
 user=$(docker exec "$container" id --user)
 [ "$user" != 0 ] || { echo "the container runs as root"; exit 1; }
 
 # The state is in the volume, so it outlives a restart.
 now=2030-01-01T00:00:00Z
-curl --silent --show-error --fail --output /dev/null "$address/local/clock" --data "{\"now\": \"$now\", \"frozen\": true}"
+get --output /dev/null "$address/local/clock" --data "{\"now\": \"$now\", \"frozen\": true}"
 docker restart "$container" >/dev/null
 address=http://$(docker port "$container" 4000)
-curl --silent --show-error --fail --retry 20 --retry-delay 1 --retry-all-errors "$address/local/clock" | grep --quiet "$now"
+get --retry 20 --retry-delay 1 --retry-all-errors "$address/local/clock" | grep --quiet "$now"
 echo "OK: the image is healthy, runs as user $user, and keeps its state"

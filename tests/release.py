@@ -1,7 +1,7 @@
 """Tests the scripts of a release, infra/tag and infra/package: python3 tests/release.py
 
-The tag is tried in a repository of its own. Of the package, everything is tested except the long builds, which .ci/nightly
-runs.
+The tag is tried in a repository of its own. Of the package, everything is tested except the long builds, which
+.ci/nightly runs.
 """
 
 import datetime
@@ -33,7 +33,7 @@ FILES = {
     "clients/typescript/package.json": '{"version": "1.2.3"}',
     "clients/typescript/package-lock.json": '{"version": "1.2.3"}',
     "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n## [1.2.3] - 2026-11-01\n\n### Added\n\n- A thing.\n\n"
-                    "## [1.2.2] - 2026-10-01\n\n- Before.\n",
+    "## [1.2.2] - 2026-10-01\n\n- Before.\n",
 }
 # The change of a file, and the reason for which the tag is refused.
 REFUSALS = [
@@ -41,7 +41,12 @@ REFUSALS = [
     ("Cargo.lock", "1.2.3", "1.2.2", "Cargo.lock has version 1.2.2, and Cargo.toml 1.2.3"),
     ("openapi.yaml", "1.2.3", "1.2.4", "openapi.yaml has version 1.2.4, and Cargo.toml 1.2.3"),
     ("clients/typescript/package.json", "1.2.3", "2.0.0", "clients/typescript/package.json has version 2.0.0"),
-    ("clients/typescript/package-lock.json", "1.2.3", "0.0.1", "clients/typescript/package-lock.json has version 0.0.1"),
+    (
+        "clients/typescript/package-lock.json",
+        "1.2.3",
+        "0.0.1",
+        "clients/typescript/package-lock.json has version 0.0.1",
+    ),
     ("CHANGELOG.md", "## [Unreleased]\n\n", "", "does not begin with the heading Unreleased"),
     ("CHANGELOG.md", "[Unreleased]\n", "[Unreleased]\n\n- More.\n", "has changes under Unreleased"),
     ("CHANGELOG.md", "[1.2.3]", "[1.2.4]", "the first release of CHANGELOG.md is not 1.2.3"),
@@ -68,10 +73,18 @@ class Tag(unittest.TestCase):
         path.write_text(text)
 
     def git(self, *arguments):
-        identity = {f"GIT_{role}_{part}": "a@example.com" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+        identity = {
+            f"GIT_{role}_{part}": "a@example.com" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")
+        }
         settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-        return subprocess.run(["git", *arguments], cwd=self.folder, env={**os.environ, **identity, **settings}, check=True,
-                              capture_output=True, text=True).stdout
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **identity, **settings},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
 
     def commit(self):
         self.git("add", "--all")
@@ -79,8 +92,13 @@ class Tag(unittest.TestCase):
 
     def tag(self, *arguments):
         identity = {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
-        return subprocess.run([sys.executable, "infra/tag", *arguments], cwd=self.folder, env={**os.environ, **identity},
-                              capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "infra/tag", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **identity},
+            capture_output=True,
+            text=True,
+        )
 
     def assert_refused(self, reason):
         result = self.tag()
@@ -94,8 +112,10 @@ class Tag(unittest.TestCase):
         result = self.tag()
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertEqual(self.git("cat-file", "-t", "v1.2.3"), "tag\n", "the tag is annotated")
-        self.assertEqual(self.git("tag", "--list", "--format=%(contents)", "v1.2.3").strip(),
-                         "Live Classes 1.2.3\n\n### Added\n\n- A thing.")
+        self.assertEqual(
+            self.git("tag", "--list", "--format=%(contents)", "v1.2.3").strip(),
+            "Live Classes 1.2.3\n\n### Added\n\n- A thing.",
+        )
         again = self.tag()
         self.assertEqual(again.returncode, 1)
         self.assertIn("the tag v1.2.3 exists", again.stdout)
@@ -157,8 +177,12 @@ class Package(unittest.TestCase):
             program = self.program()
             for file in (program, *files.iterdir()):
                 os.utime(file, (mtime, mtime))
-            made.append((archive.zip_program(self.folder / f"{attempt}.zip", program, 1_790_000_000).read_bytes(),
-                         archive.tar(self.folder / f"{attempt}.tar.gz", files, 1_790_000_000).read_bytes()))
+            made.append(
+                (
+                    archive.zip_program(self.folder / f"{attempt}.zip", program, 1_790_000_000).read_bytes(),
+                    archive.tar(self.folder / f"{attempt}.tar.gz", files, 1_790_000_000).read_bytes(),
+                )
+            )
         self.assertEqual(made[0], made[1])
         subprocess.run(["tar", "-xzf", "a.tar.gz", "-C", self.folder / "name"], cwd=self.folder, check=True)
         self.assertTrue(os.access(files / "name/local", os.X_OK))
@@ -195,8 +219,17 @@ class Package(unittest.TestCase):
 
         def write(components, **members):
             own = {"name": "join", "version": "1", "licenses": [{}]}
-            path.write_text(json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.5", "metadata": {"component": own},
-                                        "components": components, **members}))
+            path.write_text(
+                json.dumps(
+                    {
+                        "bomFormat": "CycloneDX",
+                        "specVersion": "1.5",
+                        "metadata": {"component": own},
+                        "components": components,
+                        **members,
+                    }
+                )
+            )
 
         http = {"name": "http", "version": "1.5.0", "licenses": [{"expression": "MIT"}]}
         crates = {("join", "1"), ("http", "1.5.0")}
@@ -212,7 +245,9 @@ class Package(unittest.TestCase):
     def test_linked_crates_are_those_of_the_program(self):
         names = {name for name, _ in bill.linked("join", build.ARM64)}
         self.assertLessEqual({"join", "shared", "ring", "tokio", "serde"}, names)
-        self.assertFalse({"serde_derive", "axum", "jsonschema", "proptest"} & names, "neither macros nor the tests' crates")
+        self.assertFalse(
+            {"serde_derive", "axum", "jsonschema", "proptest"} & names, "neither macros nor the tests' crates"
+        )
 
     def test_licences_of_linked_crates_have_texts(self):
         crates = bill.linked("join", build.ARM64)
@@ -227,10 +262,15 @@ class Package(unittest.TestCase):
         stub.chmod(0o755)
         os.environ["RUSTC"] = str(stub)
         self.addCleanup(os.environ.pop, "RUSTC")
-        self.assert_fails("no standard library for aarch64.*rustup target add.*--native", build.require_library, build.ARM64)
+        self.assert_fails(
+            "no standard library for aarch64.*rustup target add.*--native", build.require_library, build.ARM64
+        )
 
     def test_only_processors_of_lambda_are_accepted(self):
-        for triple, target in (("x86_64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"), ("aarch64-apple-darwin", build.ARM64)):
+        for triple, target in (
+            ("x86_64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"),
+            ("aarch64-apple-darwin", build.ARM64),
+        ):
             self.assertEqual(build.lambda_target(triple), target)
         self.assert_fails("riscv", build.lambda_target, "riscv64gc-unknown-linux-gnu")
 

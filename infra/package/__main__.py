@@ -2,7 +2,7 @@
 
   python3 infra/package [--native] [--functions NAME,... | --no-functions]
 
-The files are written to target/package, or below CARGO_TARGET_DIR. Their names begin with live-classes-<version>-<target>:
+The files are written to target/package, or below CARGO_TARGET_DIR. <name> is live-classes-<version>-<target>:
 
   <name>.tar.gz             the local stack for this machine's platform, with the API description, events and licences
   <name>-<function>.zip     one function for Lambda
@@ -12,14 +12,13 @@ The files are written to target/package, or below CARGO_TARGET_DIR. Their names 
   SHA256SUMS
 
 The functions are built for arm64. --native builds them for this machine's processor, for the parameter
-Architecture=x86_64 of the template. --functions builds only these and no client, to try the script. --no-functions builds
-only the local stack, for another platform.
+Architecture=x86_64 of the template. --functions builds only these and no client, to try the script. --no-functions
+builds only the local stack, for another platform.
 
 It needs Rust, cargo-lambda, ziglang, cargo-cyclonedx and npm. docs/how-to/release.md describes the whole release.
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -37,10 +36,9 @@ from build import OUTPUT, ROOT, TARGET
 ADDITIONS = ("LICENSE-APACHE", "LICENSE-MIT", "openapi.yaml", "events")
 
 
-def package_stack(version, triple, licences, timestamp):
-    """Packs the local stack. Returns the tar file and its bill of materials."""
+def package_stack(name, licences, timestamp):
+    """Packs the local stack. Returns the tar file."""
     program = build.stack()
-    name = f"live-classes-{version}-{triple}"
     with tempfile.TemporaryDirectory() as folder:
         content = Path(folder) / name
         content.mkdir()
@@ -51,66 +49,66 @@ def package_stack(version, triple, licences, timestamp):
         for licence in (ROOT / "local/console/vendor").glob("LICENSE-*"):
             shutil.copy(licence, content / licence.name)
         (content / "LICENCES.txt").write_text(licences)
-        packed = archive.tar(OUTPUT / f"{name}.tar.gz", content, timestamp)
-    materials = bill.write("local", triple, OUTPUT / f"{name}.cdx.json")
-    return packed, materials
+        return archive.tar(OUTPUT / f"{name}.tar.gz", content, timestamp)
 
 
-def package_function(function, version, triple, timestamp):
-    """Packs a function. Returns the zip file and its bill of materials."""
-    name = f"live-classes-{version}-{triple}-{function}"
-    packed = archive.zip_program(OUTPUT / f"{name}.zip", TARGET / "lambda" / function / "bootstrap", timestamp)
-    materials = bill.write(function, triple, OUTPUT / f"{name}.cdx.json")
-    return packed, materials
+def package_functions(names, target, timestamp):
+    """Packs functions. `names` has the name of each function's file."""
+    for function, name in names.items():
+        program = TARGET / "lambda" / function / "bootstrap"
+        check.function(archive.zip_program(OUTPUT / f"{name}.zip", program, timestamp), target)
+    list_materials(target, names)
+
+
+def list_materials(triple, names):
+    """Writes and checks the bills of materials of packages. `names` has the name of each package's file."""
+    paths = {package: OUTPUT / f"{name}.cdx.json" for package, name in names.items()}
+    bill.write(triple, paths)
+    for package, path in paths.items():
+        check.bill_of_materials(path, bill.linked(package, triple))
 
 
 def package_client(version):
     """Packs the TypeScript client with its bill of materials."""
-    packed = client.pack(OUTPUT)
-    check.package(packed)
+    check.package(client.pack(OUTPUT))
     check.bill_of_materials(client.bill(OUTPUT / f"live-classes-client-{version}.cdx.json"), client.locked())
 
 
-def main():
+def parse_arguments():
     parser = argparse.ArgumentParser(description="Builds and checks the files of a release.")
     parser.add_argument("--native", action="store_true", help="build the functions for this machine's processor")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--functions", help="build only these, separated by commas")
+    choice.add_argument("--functions", help="build only these, separated by commas, and no client")
     choice.add_argument("--no-functions", action="store_true", help="build only the local stack")
     arguments = parser.parse_args()
-    os.chdir(ROOT)
     every = build.functions()
     chosen = arguments.functions.split(",") if arguments.functions else every
     if unknown := sorted(set(chosen) - set(every)):
-        sys.exit(f"there is no function {', '.join(unknown)}")
-
-    version, host = build.version(), build.host_triple()
-    target = build.lambda_target(host if arguments.native else build.ARM64)
+        parser.error(f"there is no function {', '.join(unknown)}")
     is_complete = not (arguments.functions or arguments.no_functions)
-    build.require_tool("cargo-cyclonedx")
-    if is_complete:
-        build.require_tool("npm")
-    if arguments.no_functions:
-        chosen = []
-    else:
-        build.require_tool("cargo-lambda")
+    return arguments.native, [] if arguments.no_functions else chosen, is_complete
+
+
+def main():
+    is_native, functions, is_complete = parse_arguments()
+    version, host, timestamp = build.version(), build.host_triple(), build.timestamp()
+    target = build.lambda_target(host if is_native else build.ARM64)
+    # Everything that can be missing is looked for before the long builds.
+    for tool in ["cargo-cyclonedx"] + ["cargo-lambda"] * bool(functions) + ["npm"] * is_complete:
+        build.require_tool(tool)
+    if functions:
         build.require_library(target)
+        build.lambdas(functions, target)
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir(parents=True)
-    timestamp = build.timestamp()
 
-    if chosen:
-        build.lambdas(chosen, target)
-    crates = {"local": bill.linked("local", host)} | {name: bill.linked(name, target) for name in chosen}
-    licences = bill.licences(set().union(*crates.values()))
-    (OUTPUT / f"live-classes-{version}-licences.txt").write_text(licences)
-    stack, materials = package_stack(version, host, licences, timestamp)
-    check.bill_of_materials(materials, crates["local"])
-    for function in chosen:
-        packed, materials = package_function(function, version, target, timestamp)
-        check.function(packed, target)
-        check.bill_of_materials(materials, crates[function])
-    check.stack(stack)
+    name = f"live-classes-{version}"
+    licences = bill.licences(bill.linked("local", host).union(*(bill.linked(one, target) for one in functions)))
+    (OUTPUT / f"{name}-licences.txt").write_text(licences)
+    check.stack(package_stack(f"{name}-{host}", licences, timestamp))
+    list_materials(host, {"local": f"{name}-{host}"})
+    if functions:
+        package_functions({one: f"{name}-{target}-{one}" for one in functions}, target, timestamp)
     if is_complete:
         package_client(version)
     archive.write_sums(OUTPUT)

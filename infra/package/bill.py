@@ -16,7 +16,8 @@ COMMON_LICENCES = {
 }
 
 
-HEADER = """Crates that are linked into the programs, with their licences. Rust's standard library is linked, too (MIT OR Apache-2.0).
+HEADER = """Crates that are linked into the programs, with their licences. Rust's standard library is linked, too. Its
+licence is MIT OR Apache-2.0.
 
 """
 
@@ -27,20 +28,40 @@ class BillFailed(Exception):
 
 def linked(package, triple):
     """Returns name and version of each crate that is linked into a program."""
-    lines = output("cargo", "tree", "--locked", "--package", package, "--target", triple, "--edges", "normal,no-proc-macro",
-                   "--prefix", "none", "--format", "{p}").splitlines()
+    lines = output(
+        "cargo",
+        "tree",
+        "--locked",
+        "--package",
+        package,
+        "--target",
+        triple,
+        "--edges",
+        "normal,no-proc-macro",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ).splitlines()
     words = [line.split() for line in lines if line]
     return {(name, version.removeprefix("v")) for name, version, *_ in words}
 
 
-def write(package, triple, path):
-    """Writes the bill of materials of a package's program with cargo-cyclonedx, which puts it beside the manifest."""
+def write(triple, paths):
+    """Writes the bills of materials of packages for a target, to the path of each."""
     manifest = json.loads(output("cargo", "metadata", "--locked", "--no-deps", "--format-version", "1"))
-    folder = next(Path(one["manifest_path"]).parent for one in manifest["packages"] if one["name"] == package)
-    subprocess.run(["cargo", "cyclonedx", "--quiet", "--manifest-path", folder / "Cargo.toml", "--format", "json", "--target",
-                    triple, "--spec-version", "1.5"], cwd=ROOT, check=True)
-    (folder / f"{package}.cdx.json").replace(path)
-    return path
+    subprocess.run(
+        ["cargo", "cyclonedx", "--quiet", "--format", "json", "--target", triple, "--spec-version", "1.5"],
+        cwd=ROOT,
+        check=True,
+    )
+    # cargo-cyclonedx writes a bill beside the manifest of every package of the workspace.
+    for package in manifest["packages"]:
+        written = Path(package["manifest_path"]).parent / f"{package['name']}.cdx.json"
+        if path := paths.get(package["name"]):
+            written.replace(path)
+        else:
+            written.unlink(missing_ok=True)
 
 
 def texts_of(package, expression):

@@ -67,14 +67,18 @@ def require_library(target):
     """Fails before a long build if the standard library of a target is missing."""
     library = Path(rustc("--print", "target-libdir", "--target", target).strip())
     if not any(library.glob("libstd-*.rlib")):
-        raise BuildFailed(f"Rust has no standard library for {target}: run `rustup target add {target}`, or build for this "
-                          "machine's processor with --native")
+        raise BuildFailed(
+            f"Rust has no standard library for {target}: run `rustup target add {target}`, or build for this "
+            "machine's processor with --native"
+        )
 
 
 def lambdas(names, target):
     """Builds functions to target/lambda."""
     packages = [part for name in names for part in ("--package", name)]
-    subprocess.run(["cargo", "lambda", "build", "--release", "--locked", LAMBDA_TARGETS[target], *packages], cwd=ROOT, check=True)
+    subprocess.run(
+        ["cargo", "lambda", "build", "--release", "--locked", LAMBDA_TARGETS[target], *packages], cwd=ROOT, check=True
+    )
 
 
 # Optimizing across crates takes longer than all other steps, and a developer does not notice the difference.

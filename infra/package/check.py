@@ -41,7 +41,10 @@ def function(path, target):
     """The zip file has only an executable `bootstrap` of the target's processor."""
     with zipfile.ZipFile(path) as packed:
         require(packed.namelist() == ["bootstrap"], f"{path.name} contains {packed.namelist()}")
-        require(packed.getinfo("bootstrap").external_attr >> 16 & 0o111 == 0o111, f"{path.name}: bootstrap is not executable")
+        require(
+            packed.getinfo("bootstrap").external_attr >> 16 & 0o111 == 0o111,
+            f"{path.name}: bootstrap is not executable",
+        )
         header = packed.read("bootstrap")[:20]
         require(header[:4] == b"\x7fELF", f"{path.name}: bootstrap is no program for Linux")
         require(header[18:] == MACHINES[target.split("-")[0]], f"{path.name}: bootstrap is not built for {target}")
@@ -51,7 +54,14 @@ def package(path):
     """The package has the built client, its types and its licences."""
     with tarfile.open(path) as packed:
         names = set(packed.getnames())
-    for name in ("dist/index.js", "dist/index.cjs", "dist/index.d.ts", "README.md", "LICENSE-MIT", "LICENSE-openapi-fetch"):
+    for name in (
+        "dist/index.js",
+        "dist/index.cjs",
+        "dist/index.d.ts",
+        "README.md",
+        "LICENSE-MIT",
+        "LICENSE-openapi-fetch",
+    ):
         require(f"package/{name}" in names, f"{path.name} lacks {name}")
 
 
@@ -85,8 +95,13 @@ def stack(path):
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         base = f"http://localhost:{port}"
-        process = subprocess.Popen([home / "local", "--port", str(port), "--data", Path(folder) / "data"], cwd=folder,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [home / "local", "--port", str(port), "--data", Path(folder) / "data"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         try:
             end = time.monotonic() + START_SECONDS
             while status(f"{base}/local/config") is None and process.poll() is None and time.monotonic() < end:

@@ -9,7 +9,9 @@ CLIENT = ROOT / "clients/typescript"
 
 
 def npm(*arguments):
-    return subprocess.run(["npm", "--prefix", CLIENT, *arguments], cwd=CLIENT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        ["npm", "--prefix", CLIENT, *arguments], cwd=CLIENT, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def locked():
@@ -26,6 +28,6 @@ def pack(folder):
 
 
 def bill(path):
-    """Writes the bill of materials. The packages of other platforms are in it, too, because it follows the lock file."""
+    """Writes the bill of materials. It follows the lock file, so the packages of other platforms are in it, too."""
     path.write_text(npm("sbom", "--sbom-format", "cyclonedx", "--package-lock-only"))
     return path
