@@ -127,6 +127,7 @@ export function hosting(world) {
       .click();
     await page.getByRole('menuitem', { name: 'Remove host…' }).click();
     await answer(page, 'Remove host');
+    await page.getByRole('dialog').getByText('Details', { exact: true }).click();
     await page.getByRole('dialog').getByText('conflict', { exact: true }).last().waitFor();
     await page.getByRole('switch', { name: 'Remove although classes are ahead' }).check();
     await answer(page, 'Remove host');

@@ -83,8 +83,8 @@ export function mails(world) {
     await page.locator('.facts', { hasText: /Mail\s*5 sent/ }).waitFor();
     await page.getByRole('link', { name: 'Timeline' }).click();
     await page
-      .locator('.timeline li', { hasText: 'scheduled to student-1' })
-      .getByText('sent', { exact: true })
+      .locator('.timeline li', { hasText: 'Invitation to student-1' })
+      .getByText('Sent', { exact: true })
       .waitFor();
     await page.locator('.back').click();
   });

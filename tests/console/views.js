@@ -60,16 +60,7 @@ export function views_of(world) {
       },
     ],
     ['trainer-class', class_part('tara', TITLES.guests, 'overview')],
-    ['trainer-attendance', class_part('tara', TITLES.course, 'attendance')],
-    [
-      'trainer-decide',
-      async () => {
-        await class_part('tara', TITLES.course, 'attendance')();
-        await page.getByRole('button', { name: /^Edit attendance of Student 4/ }).click();
-      },
-    ],
-    ['trainer-recordings', class_part('tara', TITLES.course, 'recordings')],
-    ['trainer-polls', class_part('tara', TITLES.course, 'polls')],
+    ['trainer-report', class_part('tara', TITLES.course, 'report')],
     ['trainer-timeline', class_part('tara', TITLES.course, 'timeline')],
     [
       'trainer-cancel',
@@ -104,6 +95,9 @@ export function views_of(world) {
         await page.locator('.notices').first().waitFor();
       },
     ],
+    ['unknown-address', place('nobody', 'classes', 'Page not found')],
+    ['unknown-page', place('sam', 'nonsense', 'Page not found')],
+    ['unknown-class', place('sam', 'classes/ses_aaaaaaaaaaaaaaaaaaaaaaaaaa', 'Class not found')],
     ['student-class', class_part('sam', TITLES.course, 'overview')],
     ['student-recordings', class_part('sam', TITLES.course, 'recordings')],
     [

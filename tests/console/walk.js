@@ -6,6 +6,7 @@ import { before, mails, polls } from './talk.js';
 import { hosting } from './hosting.js';
 import { plan } from './plan.js';
 import { platform } from './platform.js';
+import { arrivals } from './arrivals.js';
 import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
 
@@ -302,9 +303,10 @@ export async function walk(browser, base) {
   });
 
   test('an early student waits and joins automatically when the trainer starts', async () => {
+    // One click in the list, and no other in the room.
     world.rooms.sam = await room(page, card(page, TITLES.course).getByRole('link', { name: /^Join/ }));
-    await world.rooms.sam.getByRole('button', { name: 'Join the class' }).click();
     await world.rooms.sam.getByText('Waiting for the trainer').waitFor();
+    equal(new URL(world.rooms.sam.url()).search, '?as=sam', 'a reload does not join again');
     await inspect(world, world.rooms.sam, 'room-waiting');
     await as(page, 'Tara');
     world.rooms.tara = await room(page, card(page, TITLES.course).getByRole('link', { name: /^Start/ }));
@@ -376,29 +378,46 @@ export async function walk(browser, base) {
     test('attendance can be read, overridden with a reason, and downloaded as CSV', async () => {
       await as(page, 'Tara');
       await page.getByRole('button', { name: 'Past and cancelled' }).click();
-      await card(page, TITLES.course).getByRole('link', { name: 'Attendance' }).click();
+      await card(page, TITLES.course)
+        .getByRole('link', { name: /^After class/ })
+        .click();
       const row = (name) => page.locator('.attendance tbody tr', { hasText: name });
+      const present = (name) => page.getByRole('switch', { name: `Present: ${name}` });
+      const changes = page.getByRole('form', { name: 'Unsaved changes' });
       await row('Student 1').getByText('Present').waitFor();
       await row('Student 2').getByText('Absent').waitFor();
       await row('iPhone').getByText('Needs review').waitFor();
-      await page.getByRole('button', { name: 'Edit attendance of Student 2' }).click();
-      await page.getByRole('dialog').getByLabel('Reason').fill('Took part by telephone.');
-      await answer(page, 'Save');
-      await row('Student 2').getByText('Present').waitFor();
+      // Several at once, without a reason.
+      await present('Student 2').check();
+      await present('Student 4').check();
+      await page.getByRole('button', { name: 'Excuse Student 5' }).click();
+      await changes.getByText('3 changes').waitFor();
+      await inspect(world, page, 'trainer-changes');
+      await page.getByRole('button', { name: 'Undo Student 4' }).click();
+      await changes.getByRole('button', { name: 'Save' }).click();
+      await note(page, '2 changes saved');
       await row('Student 2').getByText('by hand').waitFor();
-      await page.getByRole('button', { name: 'Edit attendance of iPhone' }).click();
+      await row('Student 5').getByText('Excused').waitFor();
+      equal(await present('Student 4').isChecked(), false, 'the change that was undone');
+      await page.getByRole('button', { name: 'By the minutes Student 5' }).click();
+      await changes.getByLabel('Reason').fill('Took part by telephone.');
+      await changes.getByRole('button', { name: 'Save' }).click();
+      await note(page, '1 change saved');
+      // An assignment needs a reason.
+      await page.getByRole('button', { name: 'Assign… iPhone' }).click();
       await page.getByRole('dialog').getByLabel('Assign to').selectOption({ label: 'Student 3' });
       await answer(page, 'Save');
       await page.getByText('Enter a reason').waitFor();
+      await inspect(world, page, 'trainer-assign');
       await page.getByRole('dialog').getByLabel('Reason').fill('On her brother’s phone.');
       await answer(page, 'Save');
       await row('iPhone').waitFor({ state: 'detached' });
       await row('Student 3').getByText('Assigned by hand').waitFor();
-      await page.getByText('Changes (2)').click();
+      await page.getByText('Changes (4)').click();
       await page.getByText('Took part by telephone.').waitFor();
       const [file] = await Promise.all([
         page.waitForEvent('download'),
-        page.getByRole('button', { name: 'CSV' }).click(),
+        page.getByRole('button', { name: 'Attendance as CSV' }).click(),
       ]);
       const text = await new Promise((resolve, reject) => {
         let read = '';
@@ -424,12 +443,20 @@ export async function walk(browser, base) {
       await page.getByRole('button', { name: 'Recording is ready' }).click();
       await note(page, 'Zoom reported the recording');
       await as(page, 'Tara');
-      await page.getByRole('link', { name: 'Recordings' }).click();
       await page.getByRole('link', { name: 'Watch recording' }).first().waitFor();
+      await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
+      await page.getByRole('button', { name: 'Past and cancelled' }).click();
+      await card(page, TITLES.course)
+        .getByRole('link', { name: /^Watch recording/ })
+        .click();
+      await page.getByRole('link', { name: 'Watch recording', exact: true }).first().waitFor();
       await as(page, 'Sam');
       await page.getByRole('button', { name: 'Past and cancelled' }).click();
-      await card(page, TITLES.course).getByRole('link', { name: 'Watch recording' }).click();
-      const watch = page.getByRole('link', { name: 'Watch recording' }).first();
+      equal(await page.getByRole('link', { name: /^Watch recording/ }).count(), 1, 'classes with a recording');
+      await card(page, TITLES.course)
+        .getByRole('link', { name: /^Watch recording/ })
+        .click();
+      const watch = page.getByRole('link', { name: 'Watch recording', exact: true }).first();
       holds(/^https:\/\//.test(await watch.getAttribute('href')), 'it leads to Zoom');
       await page.getByRole('button', { name: 'Show', exact: true }).first().click();
       holds(
@@ -442,11 +469,12 @@ export async function walk(browser, base) {
       await as(page, 'Tara');
       await page.getByRole('link', { name: 'Timeline' }).click();
       for (const words of [
-        'Tara Trainer clicked start',
-        'Sam Student clicked join',
-        'Meeting started',
-        'Meeting ended',
-        'Recording ready',
+        'Tara Trainer started the class',
+        'Sam Student tried to join the class',
+        'Sam Student joined the class',
+        'The meeting started',
+        'The meeting ended',
+        'The recording is ready',
       ]) {
         await page.locator('.timeline', { hasText: words }).waitFor();
       }
@@ -512,6 +540,7 @@ export async function walk(browser, base) {
       await page.getByText('Zoom connected').waitFor();
     });
 
+    arrivals(world);
     plan(world);
     hosting(world);
     platform(world);

@@ -5,8 +5,11 @@ import { route } from './route.js';
 import { changed, epoch } from './load.js';
 import { working } from './cost.js';
 import { readClock } from './time.js';
-import { PEOPLE, PERSONAS, PLATFORM } from './people.js';
-import { Pane, Notices, Preferences } from './parts/person.js';
+import { HOME, linkedClass, pageOf } from './address.js';
+import { useArrival } from './arrival.js';
+import { PEOPLE, PLATFORM } from './people.js';
+import { Empty } from './parts/basic.js';
+import { NotFound, Notices, Pane, Preferences } from './parts/person.js';
 import { Notes, Question } from './parts/layers.js';
 import { Classes } from './trainer/list.js';
 import { Schedule, Edit } from './trainer/form.js';
@@ -22,19 +25,49 @@ import { Scenes } from './scenes/main.js';
 const CLOCK_EVERY_MS = 20_000;
 
 function Page({ as, place }) {
-  const [what, id, part] = place.split('/');
   if (as === PLATFORM.key) return html`<${Platform} place=${place} />`;
-  if (!PEOPLE[as].claims) return html`<${Mailbox} as=${as} />`;
-  if (what === 'notices') return html`<${Notices} as=${as} />`;
-  if (what === 'preferences') return html`<${Preferences} as=${as} />`;
-  if (PEOPLE[as].claims.role === 'trainer') {
-    if (what === 'new') return html`<${Schedule} as=${as} />`;
-    if (id && part === 'edit') return html`<${Edit} as=${as} id=${id} />`;
-    if (id) return html`<${Detail} as=${as} id=${id} part=${part} />`;
-    return html`<${Classes} as=${as} />`;
+  const { claims } = PEOPLE[as];
+  if (!claims) return place === HOME[as] ? html`<${Mailbox} as=${as} />` : html`<${NotFound} as=${as} />`;
+  const { page, id, part, section } = pageOf(claims.role, place);
+  const isTrainer = claims.role === 'trainer';
+  switch (page) {
+    case 'classes':
+      return isTrainer ? html`<${Classes} as=${as} />` : html`<${Upcoming} as=${as} />`;
+    case 'class':
+      return html`<${isTrainer ? Detail : StudentDetail} as=${as} id=${id} part=${part} section=${section} />`;
+    case 'new':
+      return html`<${Schedule} as=${as} />`;
+    case 'edit':
+      return html`<${Edit} as=${as} id=${id} />`;
+    case 'notices':
+      return html`<${Notices} as=${as} />`;
+    case 'preferences':
+      return html`<${Preferences} as=${as} />`;
+    default:
+      return html`<${NotFound} as=${as} />`;
   }
-  if (id) return html`<${StudentDetail} as=${as} id=${id} part=${part} />`;
-  return html`<${Upcoming} as=${as} />`;
+}
+
+/** The parts of a class are one page, so that its data stays. */
+const pageKey = (place) => place.replace(/^(classes\/[^/]+)\/(?!edit).*$/, '$1');
+
+/** An address of nobody's page. */
+function Nowhere() {
+  const heading = useArrival('unknown', 'Page not found');
+  return html`<section class="pane"><div class="heading"><h2 tabindex="-1" ref=${heading}>Page not found</h2></div>
+    <${Empty} icon="search" title="There is no page at this address." />
+    <p class="centre"><a class="button" href="#/tara/classes">Back to the start</a></p></section>`;
+}
+
+/** What the address shows: one person's page, all panes, or the stack's tools. */
+function Stage({ at }) {
+  if (at.view === 'unknown') return html`<${Nowhere} />`;
+  if (at.view === 'scenes') return html`<${Scenes} place=${at.places.scenes} />`;
+  return (at.view === 'all' ? Object.keys(PEOPLE) : [at.view]).map((as) => {
+    const place = at.places[as];
+    return html`<${Pane} key=${as} as=${as} place=${place}>
+      <${Page} key=${pageKey(place)} as=${as} place=${place} /><//>`;
+  });
 }
 
 function Console() {
@@ -59,33 +92,25 @@ function Console() {
     };
   }, []);
   useEffect(() => {
-    const who =
-      at.view === 'all' ? 'Side by side' : at.view === 'scenes' ? 'Behind the scenes' : PERSONAS[at.view].name;
     if (PEOPLE[at.view]?.claims) localStorage.setItem('last', at.view);
-    document.title = `${who} · Live Classes`;
   }, [at.view]);
-  const shown = at.view === 'all' ? Object.keys(PEOPLE) : [at.view];
-  return html`<a class="skip" href="#main" onClick=${(event) => {
+  const heading = useArrival('all', 'Side by side');
+  const skip = (event) => {
     event.preventDefault();
     document.getElementById('main').focus();
-  }}>Skip to content</a>
+  };
+  return html`<a class="skip" href="#main" onClick=${skip}>Skip to content</a>
     <${Bar} view=${at.view} />
-    <div class=${`stage${open ? ' with-drawer' : ''}`}><main id="main" tabindex="-1" class=${at.view === 'all' ? 'side-by-side' : 'alone'}>
-      <h1 class="hidden">Live Classes</h1>
-      ${
-        at.view === 'scenes'
-          ? html`<${Scenes} place=${at.places.scenes} />`
-          : shown.map(
-              (as) =>
-                html`<${Pane} key=${as} as=${as} place=${at.places[as]}><${Page} key=${at.places[as].replace(/^(classes\/[^/]+)\/(?!edit).*$/, '$1')} as=${as} place=${at.places[as]} /><//>`,
-            )
-      }
-    </main>${open && html`<${Drawer} />`}</div>
+    <div class=${`stage${open ? ' with-drawer' : ''}`}>
+      <main id="main" tabindex="-1" class=${at.view === 'all' ? 'side-by-side' : 'alone'}>
+        <h1 class="hidden" tabindex="-1" ref=${heading}>${at.view === 'all' ? 'Side by side' : 'Live Classes'}</h1>
+        <${Stage} at=${at} /></main>
+      ${open && html`<${Drawer} />`}</div>
     <${CostLine} /><${Notes} /><${Question} />`;
 }
 
 // A link in a mail leads to a class. It opens the page of the last selected person.
-const [, linked] = location.pathname.match(/^\/sessions\/([^/]+)$/) || [];
+const linked = linkedClass(location.pathname);
 if (linked) {
   const last = localStorage.getItem('last') || 'sam';
   history.replaceState(null, '', `/#/${last}/classes/${linked}`);

@@ -1,42 +1,20 @@
-// Routing: the selected person and the place on their page. It is kept in the address after the `#`, so that history and
+// Routing: the selected person and the place on their page. Both are in the address after the `#`, so that history and
 // reload work. Side by side, each pane has its own place.
 import { store } from './store.js';
-import { PEOPLE, PERSONAS } from './people.js';
+import { HOME, address, parse } from './address.js';
+import { PEOPLE } from './people.js';
 import { goOn } from './notes.js';
-
-// The panes of the view side by side.
-const KEYS = Object.keys(PEOPLE);
-const HOME = { tara: 'classes', sam: 'classes', gil: 'mail', platform: 'bookings', scenes: 'mail' };
-
-function parse(hash, before) {
-  const [path, query] = hash.replace(/^#\/?/, '').split('?');
-  const [view, ...rest] = path.split('/').filter(Boolean);
-  const places = { ...before };
-  if (view === 'all') {
-    const given = new URLSearchParams(query);
-    for (const key of KEYS) if (given.get(key)) places[key] = given.get(key);
-    return { view, places };
-  }
-  if (PERSONAS[view] || view === 'scenes') {
-    places[view] = rest.join('/') || HOME[view];
-    return { view, places };
-  }
-  return { view: 'tara', places };
-}
 
 export const route = store(parse(location.hash, HOME));
 addEventListener('popstate', () => route.set((at) => parse(location.hash, at.places)));
 addEventListener('hashchange', () => route.set((at) => parse(location.hash, at.places)));
 
-function address({ view, places }) {
-  if (view !== 'all') return `#/${view}/${places[view]}`;
-  const query = new URLSearchParams(KEYS.map((key) => [key, places[key]]));
-  return `#/all?${query}`;
-}
-
 function move(at) {
   goOn();
-  if (address(at) !== location.hash) history.pushState(null, '', address(at));
+  if (address(at) !== location.hash) {
+    history.pushState(null, '', address(at));
+    scrollTo(0, 0);
+  }
   route.set(at);
 }
 

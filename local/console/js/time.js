@@ -62,6 +62,38 @@ export function zoneName(at, zone) {
   return part ? part.value : zone;
 }
 
+/** "Los Angeles": the place that gives a time zone its name. */
+export const zonePlace = (zone) => zone.split('/').at(-1).replaceAll('_', ' ');
+
+/** Returns whether the clocks of two zones show the same at a time. */
+function sameClock(at, zone, other) {
+  const shown = (of) => Object.values(wall(at, of)).join(' ');
+  return shown(zone) === shown(other);
+}
+
+/** Returns the days and times of a class in a zone. `lastDay` is set only if it ends on another day. */
+function slot(start, end, zone) {
+  const [first, last] = [day(start, zone), day(end, zone)];
+  return { day: first, from: hour(start, zone), to: hour(end, zone), lastDay: last === first ? null : last };
+}
+
+/**
+ * Returns `{own, elsewhere}`: the time of a class by the viewer's clock, and by the clock of the class's zone.
+ * `elsewhere` is null if both clocks show the same during the class.
+ */
+export function classTime(start, end, zone, viewer = HERE) {
+  const same = sameClock(start, zone, viewer) && sameClock(end, zone, viewer);
+  return {
+    own: { ...slot(start, end, viewer), zone: zoneName(start, viewer) },
+    elsewhere: same ? null : { ...slot(start, end, zone), zone: zonePlace(zone) },
+  };
+}
+
+/** "Wed, 3 Dec, 23:30–Thu, 4 Dec, 00:30": a time of `classTime`. `skipDay` is a day that the page shows already. */
+export function slotText({ day: first, from, to, lastDay }, skipDay = null) {
+  return `${first === skipDay ? '' : `${first}, `}${from}–${lastDay ? `${lastDay}, ` : ''}${to}`;
+}
+
 /** Returns the local date and time in a zone, for the inputs of a form. */
 export function wall(at, zone) {
   const parts = Object.fromEntries(

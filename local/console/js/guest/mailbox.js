@@ -28,15 +28,22 @@ async function mailsTo(email) {
 export function Mailbox({ as }) {
   const { email } = PEOPLE[as];
   const list = useLoad(`mailbox ${as}`, () => mailsTo(email));
-  return html`<${Heading}>Mailbox<//>
+  return html`<${Heading} as=${as}>Mailbox<//>
     <p class="fine">${email}. Gil has no account. Whoever has the link in a mail can join the class as this address.</p>
     <${Loaded} of=${list} height=${90}>${(mails) =>
       mails.length
         ? html`<ul class="notices">${mails.map(
             (mail) => html`<li key=${mail.id}>
       <span class="notice-icon"><${Icon} name="mail" /></span>
-      <div><strong>${mail.subject}</strong><p class="fine"><time datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}</time> <${Badge}>${(mail.kind || 'mail').replaceAll('_', ' ')}<//></p>
-        ${mail.link && html`<p><a class="button primary" href=${mail.link} target="_blank" rel="noopener noreferrer" aria-label=${`Open the class: ${mail.subject}`}><${Icon} name="video" /><span>Open the class</span></a></p>`}</div></li>`,
+      <div><strong>${mail.subject}</strong><p class="fine"><time datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}
+        </time> <${Badge}>${(mail.kind || 'mail').replaceAll('_', ' ')}<//></p>
+        ${
+          mail.link &&
+          html`<p><a class="button primary" href=${mail.link} target="_blank" rel="noopener noreferrer"
+          aria-label=${`Open the class: ${mail.subject}`}><${Icon} name="video" /><span>Open the class</span></a></p>`
+        }
+            </div></li>`,
           )}</ul>`
-        : html`<${Empty} icon="mail" title="No mail yet">When a trainer invites ${email}, the invitation appears here.<//>`}<//>`;
+        : html`<${Empty} icon="mail"
+          title="No mail yet">When a trainer invites ${email}, the invitation appears here.<//>`}<//>`;
 }

@@ -15,14 +15,18 @@ export function Field({ label, hint, error, children, optional }) {
 export function Text({ label, value, onInput, hint, error, optional, lines, ...rest }) {
   return html`<${Field} label=${label} hint=${hint} error=${error} optional=${optional}>${(ties) =>
     lines
-      ? html`<textarea ...${ties} rows=${lines} value=${value} onInput=${(event) => onInput(event.target.value)} ...${rest}></textarea>`
+      ? html`<textarea ...${ties} rows=${lines} value=${value} onInput=${(event) => onInput(event.target.value)}
+        ...${rest}></textarea>`
       : html`<input ...${ties} value=${value} onInput=${(event) => onInput(event.target.value)} ...${rest} />`}<//>`;
 }
 
 export function Select({ label, value, onChange, options, hint, error, ...rest }) {
   return html`<${Field} label=${label} hint=${hint} error=${error}>${(ties) => html`
     <select ...${ties} value=${value} onChange=${(event) => onChange(event.target.value)} ...${rest}>
-      ${options.map(([key, word]) => html`<option key=${key} value=${key} selected=${String(key) === String(value)}>${word}</option>`)}
+      ${options.map(
+        ([key, word]) => html`<option key=${key} value=${key} selected=${String(key) === String(value)}>
+        ${word}</option>`,
+      )}
     </select>`}<//>`;
 }
 
@@ -32,7 +36,8 @@ export function Switch({ label, hint, checked, onChange, disabled, error }) {
   return html`<div class="switch-row">
     <div><label for=${id}>${label}</label>${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
       ${error && html`<p class="error" id=${`${id}-error`}>${error}</p>`}</div>
-    <input type="checkbox" role="switch" class="switch" id=${id} checked=${checked} disabled=${disabled} aria-describedby=${described}
+    <input type="checkbox" role="switch" class="switch" id=${id} checked=${checked} disabled=${disabled}
+      aria-describedby=${described}
       onChange=${(event) => onChange(event.target.checked)} /></div>`;
 }
 
@@ -87,8 +92,10 @@ export function Combo({ label, hint, error, value, onChange, options, placeholde
       }
     }}>
       <${Icon} name="search" />
-      <input ...${ties} type="text" role="combobox" autocomplete="off" aria-expanded=${open ? 'true' : 'false'} aria-controls=${list}
-        aria-autocomplete="list" aria-activedescendant=${open && found[at] ? `${list}-${at}` : undefined} placeholder=${placeholder}
+      <input ...${ties} type="text" role="combobox" autocomplete="off" aria-expanded=${open ? 'true' : 'false'}
+        aria-controls=${list}
+        aria-autocomplete="list" aria-activedescendant=${open && found[at] ? `${list}-${at}` : undefined}
+          placeholder=${placeholder}
         value=${typed === null ? chosen?.text || '' : typed}
         onInput=${(event) => {
           setTyped(event.target.value);
@@ -101,14 +108,18 @@ export function Combo({ label, hint, error, value, onChange, options, placeholde
         }} onKeyDown=${key} />
       <ul class="options" id=${list} role="listbox" aria-label=${label} hidden=${!open}>
         ${found.map(
-          (
-            option,
-            n,
-          ) => html`<li key=${option.key} id=${`${list}-${n}`} role="option" aria-selected=${n === at ? 'true' : 'false'}
-          class=${option.key === value ? 'chosen' : ''} onMouseDown=${(event) => event.preventDefault()} onClick=${() => pick(option)}>
+          (option, n) => html`<li key=${option.key} id=${`${list}-${n}`} role="option"
+            aria-selected=${n === at ? 'true' : 'false'}
+          class=${option.key === value ? 'chosen' : ''} onMouseDown=${(event) => event.preventDefault()}
+            onClick=${() => pick(option)}>
           <span>${option.text}</span>${option.more && html`<span class="fine">${option.more}</span>`}</li>`,
         )}
-        ${open && !found.length && html`<li class="fine" role="option" aria-selected="false" aria-disabled="true">No match.</li>`}
+        ${
+          open &&
+          !found.length &&
+          html`<li class="fine" role="option" aria-selected="false"
+          aria-disabled="true">No match.</li>`
+        }
       </ul></div>`}<//>`;
 }
 
@@ -148,16 +159,16 @@ export function Invitees({ label, value, onChange, error, errors }) {
   };
   const mistakes = value.map((person, n) => [person, wrong(person, n)]).filter(([, why]) => why);
   const told = mistakes.length ? mistakes.map(([person, why]) => `${person.email} ${why}`).join('; ') : error;
-  return html`<${Field} label=${label} error=${told} hint="Type or paste addresses. Enter or a comma ends an address.">${(
-    ties,
-  ) => html`
+  return html`<${Field} label=${label} error=${told} hint="Type or paste addresses. Enter or a comma ends an address.">
+    ${(ties) => html`
     <div class="chips" onClick=${(event) => {
       if (event.target === event.currentTarget) input.current?.focus();
     }}>
       ${value.map(
         (person, n) => html`<span class=${`chip${wrong(person, n) ? ' wrong' : ''}`} key=${person.email}>
         <span>${person.name ? `${person.name} · ${person.email}` : person.email}</span>
-        <button type="button" aria-label=${`Remove ${person.email}`} onClick=${() => remove(n)}><${Icon} name="close" size=${14} /></button></span>`,
+        <button type="button" aria-label=${`Remove ${person.email}`} onClick=${() => remove(n)}><${Icon} name="close"
+          size=${14} /></button></span>`,
       )}
       <input ...${ties} ref=${input} type="text" inputmode="email" autocomplete="off" value=${typed}
         placeholder=${value.length ? '' : 'ada@example.test'}

@@ -2,7 +2,7 @@
 import { html, useState, useEffect, useLayoutEffect, useRef, useId } from '../ui.js';
 import { useStore } from '../store.js';
 import { notes, question, dismiss } from '../notes.js';
-import { Button, Icon } from './basic.js';
+import { Button, Icon, ProblemDetails } from './basic.js';
 import { Text } from './form.js';
 
 /** A native dialog, which traps and restores the focus and closes on Escape. */
@@ -22,7 +22,8 @@ export function Dialog({ title, onClose, children, wide }) {
       onMouseDown=${(event) => {
         if (event.target === dialog.current) onClose();
       }}>
-    <div class="dialog"><header><h2 id=${id}>${title}</h2><${Button} kind="quiet" icon="close" label="Close" onClick=${onClose} /></header>
+    <div class="dialog"><header><h2 id=${id}>${title}</h2><${Button} kind="quiet" icon="close" label="Close"
+      onClick=${onClose} /></header>
     ${children}</div></dialog>`;
 }
 
@@ -49,7 +50,8 @@ export function Question() {
         maxlength=${500} value=${text} onInput=${setText} />`
       }
       <footer><${Button} onClick=${() => answer(null)}>${asked.no || 'Cancel'}<//>
-        <${Button} type="submit" kind=${asked.danger === false ? 'primary' : 'danger'} disabled=${missing}>${asked.yes}<//></footer>
+        <${Button} type="submit" kind=${asked.danger === false ? 'primary' : 'danger'} disabled=${missing}>${asked.yes}
+          <//></footer>
     </form><//>`;
 }
 
@@ -58,7 +60,7 @@ export function Notes() {
   const one = (note) => html`<div class=${`toast ${note.kind}`} key=${note.n}>
     <${Icon} name=${note.kind === 'problem' ? 'warn' : 'check'} />
     <div>${note.title && html`<strong>${note.title}</strong>`}<p>${note.text}</p>
-      ${note.code && html`<p class="fine">Code <code>${note.code}</code>${note.request && html` · request <code>${note.request}</code>`}</p>`}</div>
+      <${ProblemDetails} code=${note.code} request=${note.request} /></div>
     <${Button} kind="quiet" small icon="close" label="Dismiss" onClick=${() => dismiss(note.n)} /></div>`;
   return html`<div class="toasts">
     <div role="status" aria-live="polite">${all.filter((note) => note.kind !== 'problem').map(one)}</div>
@@ -100,7 +102,8 @@ export function Menu({ label, icon = 'more', items, small = true }) {
       onFocusOut=${(event) => {
         if (!root.current?.contains(event.relatedTarget)) setOpen(false);
       }}>
-    <${Button} kind="quiet" small=${small} icon=${icon} label=${label} aria-haspopup="menu" aria-expanded=${open ? 'true' : 'false'}
+    <${Button} kind="quiet" small=${small} icon=${icon} label=${label} aria-haspopup="menu"
+      aria-expanded=${open ? 'true' : 'false'}
       aria-controls=${id} onClick=${() => {
         setOpen(!open);
       }} />

@@ -1,12 +1,14 @@
 // The parts of every person's page: frame, notifications, preferences.
 import { html, useEffect, useRef, useState } from '../ui.js';
+import { HOME } from '../address.js';
 import { api } from '../api.js';
+import { useArrival } from '../arrival.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { PEOPLE, PERSONAS, PLATFORM } from '../people.js';
 import { go, href } from '../route.js';
 import { day, hour, stamp, HERE } from '../time.js';
-import { Avatar, Badge, Button, Empty, Icon, Loaded } from './basic.js';
+import { Avatar, Badge, Button, Empty, Icon, Loaded, ProblemNote } from './basic.js';
 import { Switch } from './form.js';
 
 /** A link within a person's page. */
@@ -18,17 +20,33 @@ export function Go({ as, to, children, ...rest }) {
   }}>${children}</a>`;
 }
 
-/** A heading that takes the focus after navigation, so that screen readers announce the page. */
-export function Heading({ children, back, as, actions }) {
-  const heading = useRef(null);
-  useEffect(() => {
-    // Not on the first visit, because the page itself has just been announced.
-    if (document.activeElement && document.activeElement !== document.body)
-      heading.current?.focus({ preventScroll: true });
-  }, []);
+/**
+ * The heading of a page of `as`, which also names the window. `part` is the part of the page that is shown, for screen
+ * readers and the title.
+ */
+export function Heading({ as, children, part, back, actions }) {
+  const heading = useArrival(as, part ? `${part} · ${children}` : children);
   return html`<div class="heading">
     ${back && html`<${Go} as=${as} to=${back[0]} class="back"><${Icon} name="chevron" size=${15} />${back[1]}<//>`}
-    <div class="heading-line"><h2 tabindex="-1" ref=${heading}>${children}</h2>${actions && html`<div class="actions">${actions}</div>`}</div></div>`;
+    <div class="heading-line">
+      <h2 tabindex="-1" ref=${heading}><bdi>${children}</bdi>${part && html`<span class="hidden">: ${part}</span>`}</h2>
+      ${actions && html`<div class="actions">${actions}</div>`}</div></div>`;
+}
+
+/** An address that leads to no page. */
+export function NotFound({ as, title = 'Page not found', children = 'There is no page at this address.' }) {
+  return html`<${Heading} as=${as}>${title}<//>
+    <${Empty} icon="search" title=${children} />
+    <p class="centre"><${Go} as=${as} to=${HOME[as]} class="button">Back to the start<//></p>`;
+}
+
+/** A page about a class that cannot be read: unknown, or because of an error. */
+export function ClassProblem({ as, of, home }) {
+  return of.problem.status === 404
+    ? html`<${NotFound} as=${as} title="Class not found">
+        The class does not exist, or you are not invited to it.<//>`
+    : html`<${Heading} as=${as} back=${['classes', home]}>Class<//><${ProblemNote} of=${of.problem}
+      again=${of.reload} />`;
 }
 
 /** The pages of a person with an account. */
@@ -44,10 +62,17 @@ function Pages({ as, place }) {
   );
   const count = unread.data || 0;
   return html`<nav class="pane-nav" aria-label=${`${person.name}'s pages`}>
-        <${Go} as=${as} to="classes" aria-label="Classes" title="Classes" aria-current=${/^(classes|new)/.test(place) ? 'page' : undefined}><${Icon} name="calendar" /><//>
-        <${Go} as=${as} to="notices" aria-label=${count ? `Notifications, ${count} unread` : 'Notifications'} title="Notifications" aria-current=${place === 'notices' ? 'page' : undefined}>
-          <${Icon} name="bell" />${count > 0 && html`<span class="unread" aria-hidden="true">${count > 99 ? '99+' : count}</span>`}<//>
-        <${Go} as=${as} to="preferences" aria-label="Preferences" title="Preferences" aria-current=${place === 'preferences' ? 'page' : undefined}><${Icon} name="gear" /><//>
+        <${Go} as=${as} to="classes" aria-label="Classes" title="Classes"
+          aria-current=${/^(classes|new)/.test(place) ? 'page' : undefined}><${Icon} name="calendar" /><//>
+        <${Go} as=${as} to="notices" aria-label=${count ? `Notifications, ${count} unread` : 'Notifications'}
+          title="Notifications" aria-current=${place === 'notices' ? 'page' : undefined}>
+          <${Icon} name="bell" />${
+            count > 0 &&
+            html`<span class="unread" aria-hidden="true">
+            ${count > 99 ? '99+' : count}</span>`
+          }<//>
+        <${Go} as=${as} to="preferences" aria-label="Preferences" title="Preferences"
+          aria-current=${place === 'preferences' ? 'page' : undefined}><${Icon} name="gear" /><//>
       </nav>`;
 }
 
@@ -59,7 +84,8 @@ export function Pane({ as, place, children }) {
   }, [place]);
   return html`<section class="pane" aria-label=${`${person.name}, ${person.role.toLowerCase()}`}>
     <header class="pane-head"><${Avatar} of=${person} />
-      <div class="pane-who"><strong>${person.fullName || person.claims.name}</strong><span class="fine">${person.role}<span class="pane-about"> · ${person.about}</span></span></div>
+      <div class="pane-who"><strong>${person.fullName || person.claims.name}</strong><span class="fine">${person.role}
+        <span class="pane-about"> · ${person.about}</span></span></div>
       ${person.claims && as !== PLATFORM.key && html`<${Pages} as=${as} place=${place} />`}</header>
     <div class="pane-body" ref=${body}>${children}</div></section>`;
 }
@@ -87,7 +113,7 @@ export function Notices({ as }) {
     if (notice.session_id) go(as, `classes/${notice.session_id}`);
     else if (notice.kind === 'reconnect_zoom') go(as, 'classes');
   };
-  return html`<${Heading}>Notifications<//>
+  return html`<${Heading} as=${as}>Notifications<//>
     <${Loaded} of=${list} height=${68}>${(page) =>
       page.items.length
         ? html`<ul class="notices">
@@ -99,9 +125,15 @@ export function Notices({ as }) {
           <span class="notice-icon"><${Icon} name=${icon} /></span>
           <div><button type="button" class="notice-open" onClick=${() => open(notice)}>${told}</button>
             ${notice.starts_at && html`<p>${day(notice.starts_at, HERE)}, ${hour(notice.starts_at, HERE)}</p>`}
-            <p class="fine"><time datetime=${notice.created_at}>${stamp(notice.created_at, HERE)}</time>${!read && html` <${Badge} tone="info">New<//>`}</p></div>
-          <div class="notice-actions">${!read && html`<${Button} kind="quiet" small icon="check" label=${`Mark as read: ${told}`} onClick=${() => act(notice, 'read', 'Mark a notification as read')} />`}
-            <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${told}`} onClick=${() => act(notice, 'dismiss', 'Dismiss a notification')} /></div></li>`;
+            <p class="fine"><time datetime=${notice.created_at}>${stamp(notice.created_at, HERE)}</time>
+              ${!read && html` <${Badge} tone="info">New<//>`}</p></div>
+          <div class="notice-actions">${
+            !read &&
+            html`<${Button} kind="quiet" small icon="check"
+            label=${`Mark as read: ${told}`} onClick=${() => act(notice, 'read', 'Mark a notification as read')} />`
+          }
+            <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${told}`}
+              onClick=${() => act(notice, 'dismiss', 'Dismiss a notification')} /></div></li>`;
       })}</ul>`
         : html`<${Empty} icon="bell" title="No notifications">News about your classes appears here.<//>`}<//>`;
 }
@@ -122,12 +154,14 @@ export function Preferences({ as }) {
     );
     setWanted(saved ? saved.live_session : {});
   };
-  return html`<${Heading}>Preferences<//>
+  return html`<${Heading} as=${as}>Preferences<//>
     <${Loaded} of=${held} lines=${2}>${({ live_session }) => {
       const of = { ...live_session, ...wanted };
       return html`<div class="card form-card">
       <h3>Live classes</h3>
-      <${Switch} label="E-mail" hint=${`Invitations, changes and reminders to ${PEOPLE[as].claims.email}`} checked=${of.email} onChange=${(on) => turn('email', on)} />
-      <${Switch} label="On the platform" hint="The same as notifications on the platform" checked=${of.in_app} onChange=${(on) => turn('in_app', on)} /></div>`;
+      <${Switch} label="E-mail" hint=${`Invitations, changes and reminders to ${PEOPLE[as].claims.email}`}
+        checked=${of.email} onChange=${(on) => turn('email', on)} />
+      <${Switch} label="On the platform" hint="The same as notifications on the platform" checked=${of.in_app}
+        onChange=${(on) => turn('in_app', on)} /></div>`;
     }}<//>`;
 }

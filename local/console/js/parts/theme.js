@@ -15,5 +15,6 @@ export function ThemeSwitch() {
     localStorage.setItem('theme', next);
     setNow(next);
   };
-  return html`<${Button} kind="quiet" icon=${now === 'dark' ? 'sun' : 'moon'} label=${now === 'dark' ? 'Use light colours' : 'Use dark colours'} onClick=${turn} />`;
+  return html`<${Button} kind="quiet" icon=${now === 'dark' ? 'sun' : 'moon'}
+    label=${now === 'dark' ? 'Use light colours' : 'Use dark colours'} onClick=${turn} />`;
 }

@@ -3,7 +3,7 @@ import { html } from '../ui.js';
 import { go, href } from '../route.js';
 import { PLATFORM } from '../people.js';
 import { Places } from '../parts/layers.js';
-import { Heading } from '../parts/person.js';
+import { Heading, NotFound } from '../parts/person.js';
 import { Bookings } from './bookings.js';
 import { Payments } from './payments.js';
 import { Imports } from './imports.js';
@@ -20,9 +20,11 @@ const PARTS = [
 const VIEWS = { bookings: Bookings, payments: Payments, imports: Imports, runs: Runs, logs: Logs };
 
 export function Platform({ place }) {
-  const [part] = place.split('/');
-  const [key, title] = PARTS.find(([known]) => known === part) || PARTS[0];
-  return html`<${Heading} key=${key}>${title}<//>
-    <${Places} label="The platform’s pages" of=${PARTS} at=${key} link=${(to) => href(PLATFORM.key, to)} onGo=${(to) => go(PLATFORM.key, to)} />
-    <${VIEWS[key]} />`;
+  const as = PLATFORM.key;
+  const [, title] = PARTS.find(([key]) => key === place) || [];
+  if (!title) return html`<${NotFound} as=${as} />`;
+  return html`<${Heading} as=${as}>${title}<//>
+    <${Places} label="The platform’s pages" of=${PARTS} at=${place}
+      link=${(to) => href(as, to)} onGo=${(to) => go(as, to)} />
+    <${VIEWS[place]} />`;
 }

@@ -84,6 +84,15 @@ function Room() {
     if (session.data) document.title = [part, session.data.title, 'Live Classes'].filter(Boolean).join(' · ');
   }, [session.data?.title, state.at, language]);
 
+  // The list's Join is the only click of a person who may join now. The address forgets it: a reload does not join again.
+  const joinsNow = useRef(query.get('join') === 'now');
+  useEffect(() => {
+    if (!joinsNow.current || !session.data) return;
+    joinsNow.current = false;
+    history.replaceState(null, '', `${location.pathname}?as=${as}`);
+    if (['open', 'waiting_for_host'].includes(session.data.join.state)) joining.join();
+  }, [session.data]);
+
   useEffect(() => {
     // The lobby's heading had the focus and is gone.
     if (state.at === 'zoom') stage.current.querySelector('iframe')?.focus();

@@ -45,9 +45,13 @@ export function Clock() {
       setResults((held) => ({ ...held, [name]: result }));
       say(`${name} has run.`);
     });
-  return html`<div class="clock"><p class="clock-face"><time>${hour(at, HERE)}</time><span>${longDay(at, HERE)}<br /><span class="fine">${HERE}${Math.abs(at - Date.now()) > 2000 ? `, ${span(Math.abs(at - Date.now()))} ${at > Date.now() ? 'ahead of' : 'behind'} this machine` : ', as on this machine'}</span></span></p>
-    <div class="acts"><${Button} onClick=${() => move('Advance 10 minutes', { advance: '10m' })}>+ 10 min<//><${Button} onClick=${() => move('Advance one hour', { advance: '1h' })}>+ 1 h<//>
-      <${Button} onClick=${() => move('Advance one day', { advance: '24h' })}>+ 24 h<//><${Button} kind="primary" onClick=${nextClass}>To the next class<//></div>
+  return html`<div class="clock"><p class="clock-face"><time>${hour(at, HERE)}</time><span>${longDay(at, HERE)}<br />
+    <span class="fine">${HERE}
+      ${Math.abs(at - Date.now()) > 2000 ? `, ${span(Math.abs(at - Date.now()))} ${at > Date.now() ? 'ahead of' : 'behind'} this machine` : ', as on this machine'}</span></span></p>
+    <div class="acts"><${Button} onClick=${() => move('Advance 10 minutes', { advance: '10m' })}>+ 10 min<//><${Button}
+      onClick=${() => move('Advance one hour', { advance: '1h' })}>+ 1 h<//>
+      <${Button} onClick=${() => move('Advance one day', { advance: '24h' })}>+ 24 h<//><${Button} kind="primary"
+        onClick=${nextClass}>To the next class<//></div>
     <p class="hint">Due schedules run at once. “To the next class” stops ten minutes before it, inside the join window.</p>
     <h3>Sweeps</h3><ul class="sweeps">${SWEEPS.map(
       ([
@@ -55,6 +59,7 @@ export function Clock() {
         word,
         how,
       ]) => html`<li key=${name}><div><strong>${word}</strong><span class="fine"><code>${name}</code>, ${how}</span>
-      ${results[name] !== undefined && html`<pre>${JSON.stringify(results[name], null, 1)}</pre>`}</div><${Button} small onClick=${() => run(name)} label=${undefined}>Run now<//></li>`,
+      ${results[name] !== undefined && html`<pre>${JSON.stringify(results[name], null, 1)}</pre>`}</div><${Button} small
+        onClick=${() => run(name)} label=${undefined}>Run now<//></li>`,
     )}</ul></div>`;
 }

@@ -32,13 +32,21 @@ export function DeadLetters() {
   };
   return html`<${Loaded} of=${list}>${({ items }) =>
     items.map(
-      (
-        of,
-      ) => html`<section class="card dead" key=${of.queue} aria-label=${of.queue}><header><div><h3>${of.queue}</h3><p class="fine">failed messages of ${of.sources.join(' and ')}</p></div>
-    ${of.messages.length > 0 && html`<${Button} onClick=${() => redrive(of.queue, of.messages.length)}>Redrive ${of.messages.length}<//>`}</header>
+      (of) => html`<section class="card dead" key=${of.queue} aria-label=${of.queue}><header><div><h3>${of.queue}</h3><p
+        class="fine">failed messages of ${of.sources.join(' and ')}</p></div>
+    ${
+      of.messages.length > 0 &&
+      html`<${Button}
+      onClick=${() => redrive(of.queue, of.messages.length)}>Redrive ${of.messages.length}<//>`
+    }</header>
     ${
       of.messages.length
-        ? html`<ul>${of.messages.map((message) => html`<li key=${message.id}><details><summary><code>${message.id.slice(0, 8)}</code> <span class="fine">since ${stamp(message.sent_at, HERE)}, received ${message.received} times</span></summary><pre tabindex="0" aria-label="The message">${pretty(message.body)}</pre></details></li>`)}</ul>`
+        ? html`<ul>${of.messages.map(
+            (message) => html`<li key=${message.id}><details><summary><code>
+          ${message.id.slice(0, 8)}</code> <span
+            class="fine">since ${stamp(message.sent_at, HERE)}, received ${message.received} times</span></summary><pre
+              tabindex="0" aria-label="The message">${pretty(message.body)}</pre></details></li>`,
+          )}</ul>`
         : html`<${Empty} icon="check" title="No dead letters" />`
     }</section>`,
     )}<//>`;

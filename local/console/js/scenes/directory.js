@@ -59,14 +59,18 @@ export function Directory() {
     );
     if (done) setEnabled(on);
   };
-  return html`<${Note} icon="people" title="The school is the source"><p>The platform owns courses and people. Changes take effect with the next request.</p><//>
+  return html`<${Note} icon="people" title="The school is the source">
+    <p>The platform owns courses and people. Changes take effect with the next request.</p><//>
     <div class="card form-card"><h3>Algebra I</h3>
       <form class="row end-row" onSubmit=${(event) => {
         event.preventDefault();
         click('Rename a course', () => school.put(COURSE, { title, trainer_id: 'trainer-1' }), { done: 'Saved.' });
       }}>
-        <${Text} label="Title" value=${title} onInput=${setTitle} required maxlength=${200} /><${Button} type="submit">Rename<//></form>
-      <div class="row end-row"><${Select} label="Person" value=${who} onChange=${setWho} options=${people.map(([id, word]) => [id, word])} />
-        <${Button} onClick=${() => click('Enrol somebody', () => school.put(`${COURSE}/enrollments/${who}`, { email, name }), { done: `${name} is enrolled.` })}>Enrol<//><${Button} kind="danger-quiet" onClick=${revoke}>Remove<//></div>
+        <${Text} label="Title" value=${title} onInput=${setTitle} required maxlength=${200} /><${Button}
+          type="submit">Rename<//></form>
+      <div class="row end-row"><${Select} label="Person" value=${who} onChange=${setWho}
+        options=${people.map(([id, word]) => [id, word])} />
+        <${Button}
+          onClick=${() => click('Enrol somebody', () => school.put(`${COURSE}/enrollments/${who}`, { email, name }), { done: `${name} is enrolled.` })}>Enrol<//><${Button} kind="danger-quiet" onClick=${revoke}>Remove<//></div>
       <${Switch} label="Live classes" hint="The switch for everybody" checked=${enabled} onChange=${turn} /></div>`;
 }

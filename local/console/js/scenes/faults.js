@@ -118,17 +118,24 @@ export function Faults() {
     });
   };
   return html`<form class="card form-card" onSubmit=${inject}><div class="row">
-      <${Select} label="Service" value=${fault.service} onChange=${set('service')} options=${Object.keys(OPERATIONS).map((key) => [key, key])} />
-      <${Select} label="Call" value=${fault.operation} onChange=${set('operation')} options=${OPERATIONS[fault.service].map((key) => [key, key === '*' ? 'any' : key])} />
+      <${Select} label="Service" value=${fault.service} onChange=${set('service')}
+        options=${Object.keys(OPERATIONS).map((key) => [key, key])} />
+      <${Select} label="Call" value=${fault.operation} onChange=${set('operation')}
+        options=${OPERATIONS[fault.service].map((key) => [key, key === '*' ? 'any' : key])} />
       <${Select} label="What goes wrong" value=${fault.kind} onChange=${set('kind')} options=${kinds} />
-      <${Text} label="How many calls" type="number" min="1" max="100" value=${fault.times} onInput=${set('times')} /></div>
+      <${Text} label="How many calls" type="number" min="1" max="100" value=${fault.times} onInput=${set('times')} />
+        </div>
       <footer class="form-foot"><${Button} type="submit" kind="primary">Inject<//></footer></form>
     <h3>Waiting to happen</h3>
     <${Loaded} of=${list} lines=${1} height=${48}>${(of) => {
       const items = of.items || of.faults || of;
       return items.length
-        ? html`<ul class="card people">${items.map((each, n) => html`<li key=${n}><${Badge} tone="warn">${each.kind}<//> <strong>${each.service}</strong> ${each.operation} <span class="fine">× ${each.times}</span></li>`)}</ul>
-        <p><${Button} onClick=${() => click('Take the faults back', () => stack.delete('/local/faults'), { done: 'Nothing is waiting to go wrong.' })}>Take all back<//></p>`
+        ? html`<ul class="card people">${items.map(
+            (each, n) => html`<li key=${n}><${Badge} tone="warn">${each.kind}
+          <//> <strong>${each.service}</strong> ${each.operation} <span class="fine">× ${each.times}</span></li>`,
+          )}</ul>
+        <p><${Button}
+          onClick=${() => click('Take the faults back', () => stack.delete('/local/faults'), { done: 'Nothing is waiting to go wrong.' })}>Take all back<//></p>`
         : html`<${Empty} icon="check" title="Nothing is waiting to go wrong" />`;
     }}<//>`;
 }

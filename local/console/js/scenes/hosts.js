@@ -57,15 +57,25 @@ export function Hosts() {
   const list = useLoad('hosts', () => all(PLATFORM.key, '/v1/hosts?limit=100'), { every: 5000 });
   const [removing, setRemoving] = useState(null);
   const name = (id) => (people.data || []).find((person) => person.id === id)?.name || id;
-  return html`<${Note} icon="video" title="The platform’s own Zoom account"><p>A trainer with an active host needs no Zoom login. The meeting sweep carries requests out, every five minutes.</p>
-      <${Button} small onClick=${() => click('Run meeting-sweep', () => stack.post('/local/schedules/meeting-sweep/run'), { done: 'The meeting sweep has run.' })}>Run it now<//><//>
+  return html`<${Note} icon="video" title="The platform’s own Zoom account">
+    <p>A trainer with an active host needs no Zoom login. The meeting sweep carries requests out, every five minutes.</p>
+      <${Button} small
+        onClick=${() => click('Run meeting-sweep', () => stack.post('/local/schedules/meeting-sweep/run'), { done: 'The meeting sweep has run.' })}>Run it now<//><//>
     <${Loaded} of=${list} height=${70}>${(hosts) =>
       hosts.length
-        ? html`<ul class="card people hosts" aria-label="Hosts">${hosts.map((host) => html`<${Host} key=${host.trainer_id} of=${host} name=${name(host.trainer_id)} onRemove=${() => setRemoving(host)} />`)}</ul>`
+        ? html`<ul class="card people hosts" aria-label="Hosts">${hosts.map(
+            (host) => html`<${Host}
+          key=${host.trainer_id} of=${host} name=${name(host.trainer_id)} onRemove=${() => setRemoving(host)} />`,
+          )}
+            </ul>`
         : html`<${Empty} icon="people" title="No hosts yet">Request one for a trainer.<//>`}<//>
     ${people.data && html`<${Request} people=${people.data} />`}
     <${Licences} name=${name} />
-    ${removing && html`<${Removal} of=${removing} name=${name(removing.trainer_id)} onClose=${() => setRemoving(null)} />`}`;
+    ${
+      removing &&
+      html`<${Removal} of=${removing} name=${name(removing.trainer_id)}
+      onClose=${() => setRemoving(null)} />`
+    }`;
 }
 
 function Host({ of, name, onRemove }) {
@@ -81,11 +91,21 @@ function Host({ of, name, onRemove }) {
       { done: 'Requested again.' },
     );
   return html`<li><div class="host"><p><strong>${name}</strong> <${Badge} tone=${tone}>${word}<//></p>
-      <p class="fine">${of.email} · ${licence(of.licence)}${of.capacity > 1 ? ` · ${of.capacity} classes at a time` : ''}</p>
-      ${of.reason && html`<p>${reasonText(of.reason)} <span class="fine">Code <code>${of.reason}</code></span></p>`}</div>
-    <div class="acts">${of.state === 'invited' && html`<${Button} small icon="check" onClick=${accept}>Accept the invitation<//>`}
+      <p class="fine">${of.email} · ${licence(of.licence)}
+        ${of.capacity > 1 ? ` · ${of.capacity} classes at a time` : ''}</p>
+      ${of.reason && html`<p>${reasonText(of.reason)} <span class="fine">Code <code>${of.reason}</code></span></p>`}
+        </div>
+    <div class="acts">${
+      of.state === 'invited' &&
+      html`<${Button} small icon="check"
+      onClick=${accept}>Accept the invitation<//>`
+    }
       ${(of.state === 'failed' || of.state === 'removed') && html`<${Button} small onClick=${again}>Request again<//>`}
-      ${of.state !== 'removed' && html`<${Menu} label=${`More for the host of ${name}`} items=${[{ icon: 'trash', text: 'Remove host…', danger: true, onClick: onRemove }]} />`}</div></li>`;
+      ${
+        of.state !== 'removed' &&
+        html`<${Menu} label=${`More for the host of ${name}`}
+        items=${[{ icon: 'trash', text: 'Remove host…', danger: true, onClick: onRemove }]} />`
+      }</div></li>`;
 }
 
 function Request({ people }) {
@@ -116,11 +136,16 @@ function Request({ people }) {
       setProblem(refused);
     }
   };
-  return html`<form class="card form-card" onSubmit=${request} aria-label="Request a host"><h3>Request a host</h3><${ProblemNote} of=${problem} />
-    <div class="row"><${Select} label="Trainer" value=${draft.trainer} onChange=${set('trainer')} options=${people.map((person) => [person.id, person.name])} />
-      <${Text} label="Address of the Zoom user" type="email" value=${draft.email} onInput=${set('email')} error=${errors.email} required /></div>
-    <div class="row"><${Select} label="If the account lacks the user" value=${draft.create} onChange=${set('create')} options=${CREATE} error=${errors.create} />
-      <${Select} label="Licence" value=${draft.licence} onChange=${set('licence')} options=${LICENCES} error=${errors.licence} /></div>
+  return html`<form class="card form-card" onSubmit=${request} aria-label="Request a host"><h3>Request a host</h3>
+    <${ProblemNote} of=${problem} />
+    <div class="row"><${Select} label="Trainer" value=${draft.trainer} onChange=${set('trainer')}
+      options=${people.map((person) => [person.id, person.name])} />
+      <${Text} label="Address of the Zoom user" type="email" value=${draft.email} onInput=${set('email')}
+        error=${errors.email} required /></div>
+    <div class="row"><${Select} label="If the account lacks the user" value=${draft.create} onChange=${set('create')}
+      options=${CREATE} error=${errors.create} />
+      <${Select} label="Licence" value=${draft.licence} onChange=${set('licence')} options=${LICENCES}
+        error=${errors.licence} /></div>
     <footer class="form-foot"><${Button} type="submit" kind="primary">Request host<//></footer></form>`;
 }
 
@@ -142,10 +167,13 @@ function Removal({ of, name, onClose }) {
     }
   };
   return html`<${Dialog} title=${`Remove the host of ${name}?`} onClose=${onClose}><form onSubmit=${remove}>
-    <p>${name} can no longer schedule classes in the platform’s account. A licence of ours is given back.</p><${ProblemNote} of=${problem} />
+    <p>${name} can no longer schedule classes in the platform’s account. A licence of ours is given back.</p>
+      <${ProblemNote} of=${problem} />
     <${Select} label="The Zoom user" value=${zoom} onChange=${setZoom} options=${ZOOM} />
-    <${Switch} label="Remove although classes are ahead" hint="They are not cancelled." checked=${force} onChange=${setForce} />
-    <footer><${Button} onClick=${onClose}>Keep the host<//><${Button} type="submit" kind="danger">Remove host<//></footer></form><//>`;
+    <${Switch} label="Remove although classes are ahead" hint="They are not cancelled." checked=${force}
+      onChange=${setForce} />
+    <footer><${Button} onClick=${onClose}>Keep the host<//><${Button} type="submit" kind="danger">Remove host<//>
+      </footer></form><//>`;
 }
 
 const WEEK_MS = 7 * 86_400_000;
@@ -155,11 +183,17 @@ function Licences({ name }) {
   return html`<section class="licences" aria-label="Licences"><h3>Licences</h3><${Loaded} of=${read} lines=${1}>${(
     of,
   ) => html`
-    <div class="tiles"><div class="tile"><strong>${of.assigned}</strong>assigned</div><div class="tile"><strong>${of.limit ?? '–'}</strong>${of.limit === null ? 'limit, not known' : 'limit'}</div></div>
+    <div class="tiles"><div class="tile"><strong>${of.assigned}</strong>assigned</div><div class="tile"><strong>
+      ${of.limit ?? '–'}</strong>${of.limit === null ? 'limit, not known' : 'limit'}</div></div>
     ${
       of.held.length > 0 &&
-      html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Hosts with a licence"><table><thead><tr><th scope="col">Trainer</th><th scope="col">Since</th><th scope="col">Until</th></tr></thead>
-      <tbody>${of.held.map((each) => html`<tr key=${each.trainer_id}><th scope="row">${name(each.trainer_id)}</th><td>${stamp(each.since, HERE)}</td><td>${each.until ? stamp(each.until, HERE) : 'permanent'}</td></tr>`)}</tbody></table></div>`
+      html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Hosts with a licence"><table><thead><tr>
+        <th scope="col">Trainer</th><th scope="col">Since</th><th scope="col">Until</th></tr></thead>
+      <tbody>${of.held.map(
+        (each) => html`<tr key=${each.trainer_id}><th scope="row">${name(each.trainer_id)}</th><td>
+        ${stamp(each.since, HERE)}</td><td>${each.until ? stamp(each.until, HERE) : 'permanent'}</td></tr>`,
+      )}</tbody>
+          </table></div>`
     }
     <h4>Needed in the next seven days</h4>
     <${Forecast} of=${of.forecast} limit=${of.limit} />`}<//></section>`;
@@ -169,11 +203,20 @@ function Licences({ name }) {
 function Forecast({ of, limit }) {
   const days = busiestByDay(of, nextMidnight, now() + WEEK_MS);
   const full = Math.max(limit ?? 0, ...days.map((each) => each.needed), 1);
-  return html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Licences needed in the next seven days"><table><thead><tr><th scope="col">Day</th><th scope="col">Busiest from</th><th scope="col" class="num">Needed</th><th scope="col"><span class="hidden">Share of the limit</span></th></tr></thead>
+  return html`<div class="table-wrap card" tabindex="0" role="region"
+    aria-label="Licences needed in the next seven days"><table><thead><tr><th scope="col">Day</th><th
+      scope="col">Busiest from</th><th scope="col" class="num">Needed</th><th scope="col"><span
+        class="hidden">Share of the limit</span></th></tr></thead>
     <tbody>${days.map(
-      (
-        each,
-      ) => html`<tr key=${each.from}><th scope="row">${day(each.from, HERE)}</th><td>${each.needed ? hour(each.at, HERE) : '–'}</td><td class="num">${each.needed}</td>
-      <td><${Share} percent=${(each.needed / full) * 100} label=${limit === null ? `${each.needed} needed` : `${each.needed} of ${limit}`} />${limit !== null && each.needed > limit && html` <${Badge} tone="bad" icon="warn">${each.needed - limit} short<//>`}</td></tr>`,
+      (each) => html`<tr key=${each.from}><th scope="row">${day(each.from, HERE)}</th><td>
+        ${each.needed ? hour(each.at, HERE) : '–'}</td><td class="num">${each.needed}</td>
+      <td><${Share} percent=${(each.needed / full) * 100}
+        label=${limit === null ? `${each.needed} needed` : `${each.needed} of ${limit}`} />
+          ${
+            limit !== null &&
+            each.needed > limit &&
+            html` <${Badge} tone="bad" icon="warn">
+            ${each.needed - limit} short<//>`
+          }</td></tr>`,
     )}</tbody></table></div>`;
 }

@@ -21,18 +21,28 @@ export function Mail({ id }) {
     items.length
       ? html`<div class="split${id ? ' chosen' : ''}">
     <ul class="mails" aria-label="Mails">${items.map(
-      (
-        mail,
-      ) => html`<li key=${mail.id}><a href=${href('scenes', `mail/${mail.id}`)} aria-current=${mail.id === id ? 'true' : undefined}
+      (mail) => html`<li key=${mail.id}><a href=${href('scenes', `mail/${mail.id}`)}
+        aria-current=${mail.id === id ? 'true' : undefined}
       onClick=${(event) => {
         event.preventDefault();
         go('scenes', `mail/${mail.id}`);
       }}>
-      <span class="mail-to">${mail.to}</span><time class="fine" datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}</time>
-      <span class="mail-subject">${mail.subject}</span>${mail.kind && html`<${Badge} tone=${KINDS[mail.kind] || 'quiet'}>${mail.kind.replaceAll('_', ' ')}<//>`}</a></li>`,
+      <span class="mail-to">${mail.to}</span><time class="fine" datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}
+        </time>
+      <span class="mail-subject">${mail.subject}</span>${
+        mail.kind &&
+        html`<${Badge}
+        tone=${KINDS[mail.kind] || 'quiet'}>${mail.kind.replaceAll('_', ' ')}<//>`
+      }</a></li>`,
     )}</ul>
-    <div class="reader">${id ? html`<${Letter} key=${id} id=${id} />` : html`<${Empty} icon="mail" title="Choose a mail" />`}</div></div>`
-      : html`<${Empty} icon="mail" title="No mail yet">No mail leaves this machine. Invitations, changes, reminders and cancellations appear here.<//>`}<//>`;
+    <div class="reader">${
+      id
+        ? html`<${Letter} key=${id} id=${id} />`
+        : html`<${Empty} icon="mail"
+      title="Choose a mail" />`
+    }</div></div>`
+      : html`<${Empty} icon="mail"
+        title="No mail yet">No mail leaves this machine. Invitations, changes, reminders and cancellations appear here.<//>`}<//>`;
 }
 
 function Letter({ id }) {
@@ -57,8 +67,10 @@ function Letter({ id }) {
         <${Segments} label="Show the mail" value=${view} onChange=${setAs} of=${views} /></header>
       ${
         view === 'page'
-          ? html`<iframe src=${`/local/mail/${id}/html`} title=${`The mail “${of.subject}”, rendered`} sandbox=""></iframe>`
-          : html`<div class="source"><${CopyButton} text=${source} what="Text" /><pre tabindex="0" aria-label="The mail’s text">${source}</pre></div>`
+          ? html`<iframe src=${`/local/mail/${id}/html`} title=${`The mail “${of.subject}”, rendered`} sandbox="">
+            </iframe>`
+          : html`<div class="source"><${CopyButton} text=${source} what="Text" /><pre tabindex="0"
+            aria-label="The mail’s text">${source}</pre></div>`
       }</article>`;
   }}<//>`;
 }

@@ -2,7 +2,7 @@
 import { html } from '../ui.js';
 import { go, href } from '../route.js';
 import { Places } from '../parts/layers.js';
-import { Heading } from '../parts/person.js';
+import { Heading, NotFound } from '../parts/person.js';
 import { Mail } from './mail.js';
 import { Clock } from './clock.js';
 import { Meetings } from './meetings.js';
@@ -23,17 +23,30 @@ const PARTS = [
   ['hosts', 'Hosts'],
 ];
 
+const ClockPage = () => html`<div class="card form-card"><${Clock} /></div>`;
+const VIEWS = {
+  mail: Mail,
+  clock: ClockPage,
+  meetings: Meetings,
+  faults: Faults,
+  dead: DeadLetters,
+  usage: Meter,
+  directory: Directory,
+  hosts: Hosts,
+};
+/** The parts that have pages of their own, such as one mail. */
+const WITH_ID = ['mail', 'meetings'];
+
 export function Scenes({ place }) {
-  const [part, id] = place.split('/');
-  return html`<section class="pane scenes" aria-label="Behind the scenes"><div class="pane-body">
-    <${Heading} key=${part}>Behind the scenes<//>
-    <${Places} label="Behind the scenes" of=${PARTS} at=${part} link=${(key) => href('scenes', key)} onGo=${(key) => go('scenes', key)} />
-    ${part === 'mail' && html`<${Mail} id=${id} />`}
-    ${part === 'clock' && html`<div class="card form-card"><${Clock} /></div>`}
-    ${part === 'meetings' && html`<${Meetings} id=${id} />`}
-    ${part === 'faults' && html`<${Faults} />`}
-    ${part === 'dead' && html`<${DeadLetters} />`}
-    ${part === 'usage' && html`<${Meter} />`}
-    ${part === 'directory' && html`<${Directory} />`}
-    ${part === 'hosts' && html`<${Hosts} />`}</div></section>`;
+  const [part, id, ...more] = place.split('/');
+  const [, title] = PARTS.find(([key]) => key === part) || [];
+  const exists = title && more.length === 0 && (id === undefined || WITH_ID.includes(part));
+  const body = exists
+    ? html`<${Heading} as="scenes" part=${title}>Behind the scenes<//>
+      <${Places} label="Behind the scenes" of=${PARTS} at=${part}
+        link=${(key) => href('scenes', key)} onGo=${(key) => go('scenes', key)} />
+      <${VIEWS[part]} id=${id} />`
+    : html`<${NotFound} as="scenes" />`;
+  return html`<section class="pane scenes" aria-label="Behind the scenes"><div class="pane-body">${body}</div>
+    </section>`;
 }

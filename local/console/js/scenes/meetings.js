@@ -25,16 +25,21 @@ export function Meetings({ id }) {
     items.length
       ? html`<div class="split${id ? ' chosen' : ''}"><ul class="mails" aria-label="Meetings at Zoom">${items.map(
           (meeting) => html`<li key=${meeting.id}>
-    <a href=${href('scenes', `meetings/${meeting.id}`)} aria-current=${String(meeting.id) === id ? 'true' : undefined} onClick=${(
-      event,
-    ) => {
-      event.preventDefault();
-      go('scenes', `meetings/${meeting.id}`);
-    }}>
-      <span class="mail-to">${meeting.topic}</span><time class="fine" datetime=${meeting.start_time}>${stamp(meeting.start_time, HERE)}</time>
+    <a href=${href('scenes', `meetings/${meeting.id}`)} aria-current=${String(meeting.id) === id ? 'true' : undefined}
+      onClick=${(event) => {
+        event.preventDefault();
+        go('scenes', `meetings/${meeting.id}`);
+      }}>
+      <span class="mail-to">${meeting.topic}</span><time class="fine" datetime=${meeting.start_time}>
+        ${stamp(meeting.start_time, HERE)}</time>
       <span class="mail-subject">${meeting.id} · ${meeting.host_email}</span>${status(meeting.status)}</a></li>`,
         )}</ul>
-    <div class="reader">${id ? html`<${Meeting} key=${id} id=${id} />` : html`<${Empty} icon="video" title="Choose a meeting" />`}</div></div>`
+    <div class="reader">${
+      id
+        ? html`<${Meeting} key=${id} id=${id} />`
+        : html`<${Empty} icon="video"
+      title="Choose a meeting" />`
+    }</div></div>`
       : html`<${Empty} icon="video" title="Zoom has no meetings yet">Schedule a class as Tara to create one.<//>`}<//>`;
 }
 
@@ -66,28 +71,52 @@ function Meeting({ id }) {
   };
   return html`<${Loaded} of=${meeting} height=${200}>${(of) => {
     const inside = of.participants.filter((who) => !who.leave_time);
-    return html`<article class="card meeting" aria-label=${of.topic}><header><h3>${of.topic}</h3><p class="fine">${of.id} · ${of.host_email} ${status(of.status)}</p></header>
-      <div class="acts">${of.status === 'started' ? html`<${Button} kind="danger-quiet" onClick=${end}>End for everyone<//>` : of.status !== 'deleted' && html`<${Button} kind="primary" onClick=${() => act('Start the meeting', 'start', null, 'The meeting is running.')}>Start<//>`}
-        ${of.instances.length > 0 && html`<${Button} icon="record" onClick=${() => act('Recording ready', 'recording', null, 'Zoom reported the recording.')}>Recording is ready<//>`}
-        ${of.status !== 'deleted' && html`<${Button} kind="danger-quiet" icon="trash" onClick=${remove}>Delete at Zoom<//>`}</div>
+    return html`<article class="card meeting" aria-label=${of.topic}><header><h3>${of.topic}</h3><p class="fine">
+      ${of.id} · ${of.host_email} ${status(of.status)}</p></header>
+      <div class="acts">${
+        of.status === 'started'
+          ? html`<${Button} kind="danger-quiet"
+        onClick=${end}>End for everyone<//>`
+          : of.status !== 'deleted' &&
+            html`<${Button} kind="primary"
+          onClick=${() => act('Start the meeting', 'start', null, 'The meeting is running.')}>Start<//>`
+      }
+        ${
+          of.instances.length > 0 &&
+          html`<${Button} icon="record"
+          onClick=${() => act('Recording ready', 'recording', null, 'Zoom reported the recording.')}>Recording is ready<//>`
+        }
+        ${
+          of.status !== 'deleted' &&
+          html`<${Button} kind="danger-quiet" icon="trash"
+          onClick=${remove}>Delete at Zoom<//>`
+        }</div>
       ${
         of.status === 'started' &&
         html`<form class="row end-row" onSubmit=${(event) => {
           event.preventDefault();
           act('A participant joins', 'join', { name, ...(email && { email }) }, `${name} joined.`);
         }}>
-        <${Text} label="Name" value=${name} onInput=${setName} required /><${Text} label="E-mail" optional type="email" value=${email} onInput=${setEmail} /><${Button} type="submit">Join<//></form>`
+        <${Text} label="Name" value=${name} onInput=${setName} required /><${Text} label="E-mail" optional type="email"
+          value=${email} onInput=${setEmail} /><${Button} type="submit">Join<//></form>`
       }
       <h4>In the meeting</h4>${
         inside.length
           ? html`<ul class="inside">${inside.map(
-              (
-                who,
-              ) => html`<li key=${who.participant_uuid}><${Avatar} of=${{ name: who.name }} size="small" /><span>${who.name}${who.host && html` <${Badge} tone="info">Host<//>`}<span class="fine"> since ${hour(who.join_time, HERE)}</span></span>
-        ${!who.host && html`<${Button} small kind="quiet" onClick=${() => act('A participant leaves', 'leave', { participant_uuid: who.participant_uuid })}>Leave<//><${Button} small kind="quiet" onClick=${() => act('A client loses its connection', 'kill', { participant_uuid: who.participant_uuid })}>Disconnect<//>`}</li>`,
+              (who) => html`<li key=${who.participant_uuid}><${Avatar} of=${{ name: who.name }} size="small" /><span>
+                ${who.name}${who.host && html` <${Badge} tone="info">Host<//>`}<span
+                  class="fine"> since ${hour(who.join_time, HERE)}</span></span>
+        ${
+          !who.host &&
+          html`<${Button} small kind="quiet"
+          onClick=${() => act('A participant leaves', 'leave', { participant_uuid: who.participant_uuid })}>Leave<//>
+            <${Button} small kind="quiet"
+              onClick=${() => act('A client loses its connection', 'kill', { participant_uuid: who.participant_uuid })}>Disconnect<//>`
+        }</li>`,
             )}</ul>`
           : html`<p class="fine">Nobody.</p>`
       }
-      <details class="more"><summary>Requests to Zoom (${of.requests.length})</summary><pre tabindex="0" aria-label="Requests to Zoom">${JSON.stringify(of.requests, null, 2)}</pre></details></article>`;
+      <details class="more"><summary>Requests to Zoom (${of.requests.length})</summary><pre tabindex="0"
+        aria-label="Requests to Zoom">${JSON.stringify(of.requests, null, 2)}</pre></details></article>`;
   }}<//>`;
 }

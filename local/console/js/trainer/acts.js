@@ -2,11 +2,14 @@
 import { api } from '../api.js';
 import { click } from '../cost.js';
 import { ask } from '../notes.js';
+import { counted } from '../plural.js';
 
 export async function cancel(as, session) {
   const sure = await ask({
     title: `Cancel “${session.title}”?`,
-    text: 'Everyone who was invited gets a cancellation by mail with a calendar update, and the meeting is deleted at Zoom. This cannot be undone.',
+    text:
+      'Everyone who was invited gets a cancellation by mail with a calendar update, and the meeting is deleted at ' +
+      'Zoom. This cannot be undone.',
     yes: 'Cancel the class',
     no: 'Keep the class',
     field: { label: 'Reason', hint: 'One sentence for the mail.' },
@@ -29,6 +32,6 @@ export async function resend(as, session) {
   });
   if (!sure) return;
   await click('Resend the invitation', () => api(as).post(`/v1/sessions/${session.id}/resend-invite`, {}), {
-    done: ({ queued }) => (queued === 1 ? '1 invitation queued.' : `${queued} invitations queued.`),
+    done: ({ queued }) => `${counted(queued, 'invitation')} queued.`,
   });
 }

@@ -1,12 +1,15 @@
-// The attendance report with overrides.
+// The attendance report. Presence is changed by switches, several at once, and stored together.
 import { html, useState } from '../ui.js';
 import { api, csv } from '../api.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
-import { hour, stamp } from '../time.js';
-import { Badge, Button, Empty, Loaded, Segments, Share, saveCsv } from '../parts/basic.js';
+import { say } from '../notes.js';
+import { counted } from '../plural.js';
+import { HERE, hour, stamp } from '../time.js';
+import { Badge, Button, Empty, Loaded, Share, saveCsv } from '../parts/basic.js';
 import { Dialog } from '../parts/layers.js';
 import { Select, Text } from '../parts/form.js';
+import { assign, storeOverrides } from './overrides.js';
 
 const FLAGS = {
   needs_review: ['warn', 'Needs review'],
@@ -14,110 +17,182 @@ const FLAGS = {
   left_inferred: ['quiet', 'Leave time inferred'],
   joined_inferred: ['quiet', 'Join time inferred'],
 };
-const STATUSES = { late: 'late', left_early: 'left early' };
 const MATCHES = { customer_key: 'by join', registrant: 'by registration', email: 'by e-mail address', none: '' };
 
 export function Attendance({ as, session }) {
-  const base = `/v1/sessions/${session.id}/attendance`;
-  const report = useLoad(`attendance ${session.id}`, () => api(as).get(base));
-  const audit = useLoad(`audit ${session.id}`, () => api(as).get(`${base}/audit`));
-  const [row, setRow] = useState(null);
+  const path = `/v1/sessions/${session.id}/attendance`;
+  const report = useLoad(`attendance ${session.id}`, () => api(as).get(path));
+  const audit = useLoad(`audit ${session.id}`, () => api(as).get(`${path}/audit`));
+  const [choices, setChoices] = useState({});
+  const [unknown, setUnknown] = useState(null);
   const download = () =>
     click('Download attendance', async () => {
-      saveCsv(`attendance-${session.id}.csv`, await csv(as, base));
+      saveCsv(`attendance-${session.id}.csv`, await csv(as, path));
     });
+  const choose = (person, choice) =>
+    setChoices(({ [person.attendee_id]: _, ...others }) =>
+      choice === stateOf(person) ? others : { ...others, [person.attendee_id]: choice },
+    );
+  const store = async (reason) => {
+    const { stored, problem } = await storeOverrides(as, session.id, choices, reason);
+    setChoices((held) => Object.fromEntries(Object.entries(held).filter(([id]) => !stored.includes(id))));
+    if (problem) throw problem;
+    say(`${counted(stored.length, 'change')} saved.`);
+  };
   return html`<${Loaded} of=${report} lines=${4} height=${52}>${(of) => html`
-    <div class="tiles"><div class="tile"><strong>${of.present}<span> of ${of.expected}</span></strong>present</div>
-      <div class="tile"><strong>${of.percent_present}<span> %</span></strong>of expected people</div>
-      <div class="tile"><strong>${of.held_minutes}<span> of ${of.planned_minutes} min</span></strong>held, ${of.counted_minutes} counted</div>
-      <${Button} icon="download" onClick=${download}>CSV<//></div>
+    <${Totals} of=${of} onDownload=${download} />
     ${
       of.attendees.length === 0
-        ? html`<${Empty} icon="people" title="Nobody is expected and nobody joined">Participants appear here with their minutes.<//>`
-        : html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Attendance by person"><table class="attendance"><thead><tr><th scope="col">Person</th><th scope="col">Time</th><th scope="col" class="num">Minutes</th><th scope="col">Share</th><th scope="col">Present</th><th><span class="hidden">Edit</span></th></tr></thead>
-      <tbody>${of.attendees.map(
-        (who) => html`<tr key=${who.attendee_id}>
-        <th scope="row"><span>${who.name}</span>${who.email && html`<span class="fine">${who.email}</span>`}
-          <span class="flags">${who.flags.map((flag) => html`<${Badge} key=${flag} tone=${(FLAGS[flag] || ['quiet'])[0]}>${(FLAGS[flag] || [0, flag])[1]}<//>`)}</span></th>
-        <td>${
-          who.first_joined_at
-            ? html`${hour(who.first_joined_at, session.timezone)}–${who.last_left_at ? hour(who.last_left_at, session.timezone) : 'now'}
-          <span class="fine">${who.connections > 1 ? `${who.connections} times, ` : ''}${MATCHES[who.match]}</span>`
-            : html`<span class="fine">Did not join</span>`
-        }</td>
-        <td class="num">${who.minutes}</td>
-        <td><${Share} percent=${who.percent} label=${`${who.percent} percent`} /><span class="fine" aria-hidden="true">${who.percent} %</span></td>
-        <td>${
-          who.present
-            ? html`<${Badge} tone="good" icon="check">Present<//>`
-            : who.status === 'excused'
-              ? html`<${Badge} tone="info">Excused<//>`
-              : who.status === 'absent'
-                ? html`<${Badge}>Absent<//>`
-                : html`<span class="fine">Not yet</span>`
-        }
-          ${STATUSES[who.status] && html`<span class="fine">${STATUSES[who.status]}</span>`}
-          ${who.present_by === 'override' && html`<span class="fine">by hand</span>`}</td>
-        <td><${Button} small kind="quiet" icon="edit" label=${`Edit attendance of ${who.name}`} onClick=${() => setRow(who)} /></td></tr>`,
-      )}</tbody></table></div>`
+        ? html`<${Empty} icon="people" title="Nobody is expected and nobody joined">
+          Participants appear here with their minutes.<//>`
+        : html`<${People} of=${of.attendees} choices=${choices} onChoose=${choose} onAssign=${setUnknown} />`
     }
-    ${row && html`<${Decide} as=${as} base=${base} row=${row} all=${of.attendees} onClose=${() => setRow(null)} />`}
-    <${Audit} of=${audit} zone=${session.timezone} all=${of.attendees} />`}<//>`;
-}
-
-function Decide({ as, base, row, all, onClose }) {
-  const unknown = row.match === 'none' && row.flags.includes('needs_review');
-  const [choice, setChoice] = useState(row.present_by === 'override' ? 'rule' : row.present ? 'absent' : 'present');
-  const [whose, setWhose] = useState('');
-  const [reason, setReason] = useState('');
-  const [problem, setProblem] = useState(null);
-  const save = async (event) => {
-    event.preventDefault();
-    if (whose && !reason.trim()) {
-      setProblem('Enter a reason. It is stored with the change.');
-      return;
+    ${
+      Object.keys(choices).length > 0 &&
+      html`<${Changes} count=${Object.keys(choices).length} onSave=${store} onDiscard=${() => setChoices({})} />`
     }
-    const body = reason.trim() ? { reason: reason.trim() } : {};
-    if (whose) body.assign_to = { attendee_id: whose };
-    else if (choice === 'excused') body.status = 'excused';
-    else if (choice === 'rule') Object.assign(body, { present: null, status: null });
-    else body.present = choice === 'present';
-    const done = await click('Change attendance', () => api(as).put(`${base}/${row.attendee_id}`, body), {
-      done: 'Saved.',
-    });
-    if (done) onClose();
-  };
-  const people = all.filter((who) => who.attendee_id !== row.attendee_id && !who.flags.includes('needs_review'));
-  return html`<${Dialog} title=${row.name} onClose=${onClose}><form onSubmit=${save} novalidate>
     ${
       unknown &&
-      html`<${Select} label="Assign to" value=${whose} onChange=${setWhose} hint="The time then counts for that person."
-      options=${[['', 'Nobody'], ...people.map((who) => [who.attendee_id, who.name])]} />`
+      html`<${Assign} as=${as} session=${session} row=${unknown} all=${of.attendees}
+        onClose=${() => setUnknown(null)} />`
     }
-    ${
-      !whose &&
-      html`<div class="field"><span class="label">Presence of ${row.name}</span><${Segments} label="Presence" value=${choice} onChange=${setChoice}
-      of=${[['present', 'Present'], ['absent', 'Absent'], ['excused', 'Excused'], ['rule', 'By the rule']]} /></div>`
-    }
-    <${Text} label="Reason" lines=${2} maxlength=${500} value=${reason} error=${problem} onInput=${(text) => {
-      setReason(text);
-      setProblem(null);
-    }} />
-    <footer><${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="primary">Save<//></footer></form><//>`;
+    <${Audit} of=${audit} all=${of.attendees} />`}<//>`;
 }
 
-function Audit({ of, zone, all }) {
+/** The choice that a row has now. */
+function stateOf(person) {
+  if (person.present) return 'present';
+  return person.status === 'excused' ? 'excused' : 'absent';
+}
+
+function Totals({ of, onDownload }) {
+  return html`<div class="tiles">
+    <div class="tile"><strong>${of.present}<span> of ${of.expected}</span></strong>present</div>
+    <div class="tile"><strong>${of.percent_present}<span> %</span></strong>of expected people</div>
+    <div class="tile"><strong>${of.held_minutes}<span> of ${of.planned_minutes} min</span></strong>
+      held, ${of.counted_minutes} counted</div>
+    <${Button} icon="download" onClick=${onDownload}>Attendance as CSV<//></div>`;
+}
+
+function People({ of, choices, onChoose, onAssign }) {
+  return html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Attendance by person">
+    <table class="attendance"><thead><tr><th scope="col">Person</th><th scope="col">Time</th>
+      <th scope="col" class="num">Minutes</th><th scope="col">Share</th><th scope="col">Present</th>
+      <th><span class="hidden">More</span></th></tr></thead>
+    <tbody>${of.map(
+      (person) => html`<${Row} key=${person.attendee_id} of=${person} choice=${choices[person.attendee_id]}
+        onChoose=${(choice) => onChoose(person, choice)} onAssign=${() => onAssign(person)} />`,
+    )}</tbody></table></div>`;
+}
+
+function Row({ of, choice, onChoose, onAssign }) {
+  const unknown = of.match === 'none' && of.flags.includes('needs_review');
+  const state = choice || stateOf(of);
+  const acts = [
+    unknown && ['Assign…', onAssign],
+    choice && ['Undo', () => onChoose(stateOf(of))],
+    !choice && state !== 'excused' && ['Excuse', () => onChoose('excused')],
+    !choice && of.present_by === 'override' && ['By the minutes', () => onChoose('rule')],
+  ].filter(Boolean);
+  return html`<tr class=${choice ? 'changed' : ''}>
+    <th scope="row"><bdi>${of.name}</bdi>${of.email && html`<span class="fine">${of.email}</span>`}
+      <span class="flags">${of.flags.map((flag) => {
+        const [tone, word] = FLAGS[flag] || ['quiet', flag.replaceAll('_', ' ')];
+        return html`<${Badge} key=${flag} tone=${tone}>${word}<//>`;
+      })}</span></th>
+    <td><${Time} of=${of} /></td>
+    <td class="num">${of.minutes}</td>
+    <td><${Share} percent=${of.percent} label=${`${of.percent} percent`} />
+      <span class="fine" aria-hidden="true">${of.percent} %</span></td>
+    <td><span class="presence">
+      <input type="checkbox" role="switch" class="switch" aria-label=${`Present: ${of.name}`}
+        checked=${state === 'present'}
+        onChange=${(event) => onChoose(event.target.checked ? 'present' : 'absent')} />
+      <${Presence} of=${of} choice=${choice} /></span></td>
+    <td><span class="acts">${acts.map(
+      ([word, act]) => html`<${Button} key=${word} kind="quiet" small aria-label=${`${word} ${of.name}`}
+        onClick=${act}>${word}<//>`,
+    )}</span></td></tr>`;
+}
+
+function Time({ of }) {
+  if (!of.first_joined_at) return html`<span class="fine">Did not join</span>`;
+  const facts = [of.connections > 1 && counted(of.connections, 'connection'), MATCHES[of.match]].filter(Boolean);
+  return html`${hour(of.first_joined_at, HERE)}–${of.last_left_at ? hour(of.last_left_at, HERE) : 'now'}
+    <span class="fine">${facts.join(', ')}</span>`;
+}
+
+const CHOICES = { present: 'Present', absent: 'Absent', excused: 'Excused', rule: 'By the minutes' };
+
+function Presence({ of, choice }) {
+  if (choice) return html`<span>${CHOICES[choice]}<span class="fine">not saved yet</span></span>`;
+  const word = of.present ? 'Present' : { excused: 'Excused', absent: 'Absent' }[of.status] || 'Not yet';
+  const more = [
+    { late: 'late', left_early: 'left early' }[of.status],
+    of.present_by === 'override' && 'by hand',
+  ].filter(Boolean);
+  return html`<span>${word}${more.length > 0 && html`<span class="fine">${more.join(', ')}</span>`}</span>`;
+}
+
+/** The switches that were turned, until they are saved. */
+function Changes({ count, onSave, onDiscard }) {
+  const [reason, setReason] = useState('');
+  const [busy, setBusy] = useState(false);
+  const save = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    await click('Change attendance', () => onSave(reason.trim()));
+    setBusy(false);
+  };
+  return html`<form class="card changes" onSubmit=${save} aria-label="Unsaved changes">
+    <strong role="status">${counted(count, 'change')}</strong>
+    <${Text} label="Reason" optional maxlength=${500} value=${reason} onInput=${setReason} />
+    <div class="acts"><${Button} kind="quiet" onClick=${onDiscard}>Discard<//>
+      <${Button} type="submit" kind="primary" busy=${busy}>Save<//></div></form>`;
+}
+
+function Assign({ as, session, row, all, onClose }) {
+  const [person, setPerson] = useState('');
+  const [reason, setReason] = useState('');
+  const [errors, setErrors] = useState({});
+  const save = async (event) => {
+    event.preventDefault();
+    const missing = {
+      ...(!person && { person: 'Choose a person.' }),
+      ...(!reason.trim() && { reason: 'Enter a reason. It is stored with the change.' }),
+    };
+    setErrors(missing);
+    if (Object.keys(missing).length) return;
+    const done = await click(
+      'Assign attendance',
+      () => assign(as, session.id, row.attendee_id, person, reason.trim()),
+      { done: 'Saved.' },
+    );
+    if (done) onClose();
+  };
+  const people = all.filter((of) => of.attendee_id !== row.attendee_id && !of.flags.includes('needs_review'));
+  return html`<${Dialog} title=${`Assign ${row.name}`} onClose=${onClose}><form onSubmit=${save} novalidate>
+    <${Select} label="Assign to" value=${person} onChange=${setPerson} error=${errors.person}
+      hint="The time then counts for that person."
+      options=${[['', 'Choose a person'], ...people.map((of) => [of.attendee_id, of.name])]} />
+    <${Text} label="Reason" lines=${2} maxlength=${500} value=${reason} error=${errors.reason} onInput=${setReason} />
+    <footer><${Button} onClick=${onClose}>Cancel<//>
+      <${Button} type="submit" kind="primary">Save<//></footer></form><//>`;
+}
+
+function Audit({ of, all }) {
   const items = of.data?.items || [];
   if (!items.length) return null;
-  const name = (id) => all.find((who) => who.attendee_id === id)?.name || 'An assigned row';
+  const name = (id) => all.find((person) => person.attendee_id === id)?.name || 'An assigned row';
   const word = (state) => {
     if (state.assigned_to) return `assigned to ${name(state.assigned_to)}`;
     const status = (state.status || (state.present ? 'present' : 'absent')).replace('_', ' ');
-    return `${status}${state.present_by === 'rule' ? ' by the rule' : ''}`;
+    return `${status}${state.present_by === 'rule' ? ' by the minutes' : ''}`;
   };
   return html`<details class="more"><summary>Changes (${items.length})</summary><ul class="audit">${items.map(
     (item) => html`<li key=${item.at + item.attendee_id}>
-    <time class="fine" datetime=${item.at}>${stamp(item.at, zone)}</time> <strong>${name(item.attendee_id)}</strong>: ${word(item.old)} → ${word(item.new)}
-    <p class="fine">${item.reason && `“${item.reason}”, `}${item.actor}</p></li>`,
+    <time class="fine" datetime=${item.at}>${stamp(item.at, HERE)}</time>${' '}
+    <strong><bdi>${name(item.attendee_id)}</bdi></strong>: ${word(item.old)} → ${word(item.new)}
+    <p class="fine">${item.reason && html`“<bdi>${item.reason}</bdi>”, `}${item.actor}</p></li>`,
   )}</ul></details>`;
 }

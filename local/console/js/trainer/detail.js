@@ -1,51 +1,59 @@
 // The detail page of a trainer's class.
 import { html } from '../ui.js';
 import { api } from '../api.js';
+import { saveCalendar } from '../calendar.js';
 import { useLoad } from '../load.js';
-import { canStart, audience, isPast, room, starts, When } from '../classes.js';
-import { longDay, minutes, stamp, useNow, zoneName } from '../time.js';
-import { Badge, Button, CopyButton, Icon, Loaded, Note, Passcode, Provider, Status } from '../parts/basic.js';
+import { audience, isPast, starts, startsSoon, When } from '../classes.js';
+import { HERE, longDay, minutes, stamp, useNow } from '../time.js';
+import { Badge, Button, CopyButton, Loaded, Note, Passcode, Provider, Soon, Status } from '../parts/basic.js';
 import { Places } from '../parts/layers.js';
-import { Heading } from '../parts/person.js';
+import { ClassProblem, Heading } from '../parts/person.js';
 import { go, href } from '../route.js';
-import { Recordings } from '../student/recordings.js';
-import { Attendance } from './attendance.js';
-import { Results } from './results.js';
+import { Report } from './report.js';
+import { Start } from './start.js';
 import { Timeline } from './timeline.js';
 import { cancel, resend } from './acts.js';
 
 const PARTS = [
   ['overview', 'Overview'],
-  ['attendance', 'Attendance'],
-  ['recordings', 'Recordings'],
-  ['polls', 'Polls'],
+  ['report', 'After class'],
   ['timeline', 'Timeline'],
 ];
 
-export function Detail({ as, id, part = 'overview' }) {
+export function Detail({ as, id, part, section }) {
   const session = useLoad(`class ${as} ${id}`, () => api(as).get(`/v1/sessions/${id}`));
-  return html`${session.problem && !session.data && html`<${Heading} as=${as} back=${['classes', 'Classes']}>Class<//>`}<${Loaded} of=${session} height=${150}>${(
-    of,
-  ) => html`
-    <${Head} as=${as} of=${of} />
-    <${Places} label="Parts of the class" of=${PARTS} at=${part} link=${(key) => href(as, `classes/${id}/${key}`)} onGo=${(key) => go(as, `classes/${id}/${key}`)} />
+  if (session.problem && !session.data) return html`<${ClassProblem} as=${as} of=${session} home="Classes" />`;
+  return html`<${Loaded} of=${session} height=${150}>${(of) => html`
+    <${Head} as=${as} of=${of} part=${part} />
+    <${Places} label="Parts of the class" of=${PARTS} at=${part}
+      link=${(key) => href(as, `classes/${id}/${key}`)} onGo=${(key) => go(as, `classes/${id}/${key}`)} />
     ${part === 'overview' && html`<${Overview} as=${as} of=${of} />`}
-    ${part === 'attendance' && html`<${Attendance} as=${as} session=${of} />`}
-    ${part === 'recordings' && html`<${Recordings} as=${as} session=${of} />`}
-    ${part === 'polls' && html`<${Results} as=${as} session=${of} />`}
+    ${part === 'report' && html`<${Report} as=${as} session=${of} section=${section} />`}
     ${part === 'timeline' && html`<${Timeline} as=${as} session=${of} />`}`}<//>`;
 }
 
-function Head({ as, of }) {
+function Head({ as, of, part }) {
   const at = useNow(1000);
   const past = isPast(of, at);
+  const [, title] = PARTS.find(([key]) => key === part);
   const acts = html`
-    ${canStart(of, at) && html`<a class="button primary" href=${room(of, as)} target="_blank" rel="noopener"><${Icon} name="video" /><span>${of.status === 'live' ? 'Join' : 'Start'}</span></a>`}
-    ${of.status === 'scheduled' && starts(of) > at && html`<${Button} icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit<//>`}
-    ${!past && of.audience_type !== 'standalone' && html`<${Button} icon="send" onClick=${() => resend(as, of)}>Resend<//>`}
+    <${Start} as=${as} session=${of} at=${at} />
+    ${
+      of.status === 'scheduled' &&
+      starts(of) > at &&
+      html`<${Button} icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit<//>`
+    }
+    ${
+      !past &&
+      of.audience_type !== 'standalone' &&
+      html`<${Button} icon="send" onClick=${() => resend(as, of)}>Resend<//>`
+    }
+    ${!past && html`<${Button} icon="calendar" onClick=${() => saveCalendar(as, of)}>Add to calendar<//>`}
     ${!past && html`<${Button} kind="danger-quiet" icon="trash" onClick=${() => cancel(as, of)}>Cancel<//>`}`;
-  return html`<${Heading} as=${as} back=${['classes', 'Classes']} actions=${acts}>${of.title}<//>
-    <p class="class-facts"><${Status} of=${of.status} /><${Provider} of=${of.provider} />${of.record_session && html`<${Badge} icon="record">Recorded<//>`}<${When} of=${of} /></p>`;
+  return html`<${Heading} as=${as} part=${title} back=${['classes', 'Classes']} actions=${acts}>${of.title}<//>
+    <p class="class-facts">${startsSoon(of, at) ? html`<${Soon} />` : html`<${Status} of=${of.status} />`}
+      <${Provider} of=${of.provider} />
+      ${of.record_session && html`<${Badge} icon="record">Recorded<//>`}<${When} of=${of} /></p>`;
 }
 
 const DRIFT = {
@@ -99,32 +107,72 @@ function Warning({ of, hosting }) {
   return html`<${Note} tone="warn" title=${title}><p>${text}</p><//>`;
 }
 
-function Overview({ as, of }) {
-  const mail = of.mail && MAIL.filter(([key]) => of.mail[key] > 0);
+/** What somebody changed at Zoom, and how to correct it. */
+function Drift({ as, of }) {
+  if (of.drift.includes('deleted'))
+    return html`<${Note} tone="warn" title="The meeting was deleted at Zoom">
+      <p>Restore the meeting at Zoom, or cancel this class and schedule it again.</p><//>`;
+  if (of.drift.includes('record_session') && of.record_session)
+    return html`<${Note} tone="warn" title="Zoom will not record this class">
+      <p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`;
+  if (of.drift.length === 0) return null;
+  const words = of.drift.map((field) => DRIFT[field] || field.replace('settings.', 'setting ').replaceAll('_', ' '));
+  return html`<${Note} tone="warn" title="The meeting was changed at Zoom">
+    <p>Different: ${words.join(', ')}. Save the class to correct the meeting at Zoom.</p>
+    <${Button} small icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit and save<//><//>`;
+}
+
+const meetingNumber = (id) => id.replace(/(\d{3})(\d{3,4})(\d{4})$/, '$1 $2 $3');
+
+/** How people get in, for trainers who send the link themselves. */
+function Access({ of: { join_url: link, id, passcode } }) {
   return html`
-    ${of.warnings.filter((warning) => WARNINGS[warning]).map((warning) => html`<${Warning} key=${warning} of=${warning} hosting=${of.hosting} />`)}
     ${
-      of.drift.includes('deleted')
-        ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Restore the meeting at Zoom, or cancel this class and schedule it again.</p><//>`
-        : of.drift.includes('record_session') && of.record_session
-          ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`
-          : of.drift.length > 0 &&
-            html`<${Note} tone="warn" title="The meeting was changed at Zoom"><p>Different: ${of.drift.map((field) => DRIFT[field] || field.replace('settings.', 'setting ').replaceAll('_', ' ')).join(', ')}. Save the class to correct the meeting at Zoom.</p>
-        <${Button} small icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit and save<//><//>`
+      link &&
+      html`<dt>Link</dt><dd class="link-line"><span class="cut">${link}</span>
+        <${CopyButton} text=${link} what="Link" /></dd>`
     }
-    <div class="card"><dl class="facts">
-      <dt>When</dt><dd>${longDay(of.starts_at, of.timezone)}<br /><${When} of=${of} brief /></dd>
-      ${of.actual_started_at && html`<dt>Held</dt><dd>${stamp(of.actual_started_at, of.timezone)}${of.actual_ended_at ? ` – ${stamp(of.actual_ended_at, of.timezone)}` : ' – live'} ${zoneName(of.starts_at, of.timezone)}</dd>`}
-      ${of.cancelled_at && html`<dt>Cancelled</dt><dd>${stamp(of.cancelled_at, of.timezone)}</dd>`}
-      <dt>For</dt><dd>${audience(of)}</dd>
-      ${of.description && html`<dt>About</dt><dd class="lines">${of.description}</dd>`}
-      ${of.co_trainers.length > 0 && html`<dt>Co-trainers</dt><dd>${of.co_trainers.join(', ')}</dd>`}
-      ${of.provider === 'zoom' && html`<dt>Zoom account</dt><dd>${of.hosting === 'platform' ? 'The platform’s' : 'Your own'}</dd>`}
-      <dt>Duration</dt><dd>${minutes(of.duration_minutes)}</dd>
-      <dt>Link</dt><dd class="link-line"><span class="cut">${of.meeting.join_url}</span><${CopyButton} text=${of.meeting.join_url} what="Link" /></dd>
-      ${of.meeting.id && html`<dt>Meeting</dt><dd>${of.meeting.id.replace(/(\d{3})(\d{3,4})(\d{4})$/, '$1 $2 $3')} <${CopyButton} text=${of.meeting.id} what="Meeting number" /></dd>`}
-      ${of.meeting.passcode && html`<dt>Passcode</dt><dd><${Passcode} code=${of.meeting.passcode} /></dd>`}
-      ${mail && html`<dt>Mail</dt><dd>${mail.length ? mail.map(([key, word]) => `${of.mail[key]} ${word}`).join(' · ') : 'None yet'}</dd>`}
-      <dt>Version</dt><dd>${of.version} <span class="fine">calendar entry ${of.ics_sequence}, id <code>${of.id}</code></span></dd></dl></div>
-    ${of.invitees?.length > 0 && html`<h3>Invited</h3><ul class="card people">${of.invitees.map((person) => html`<li key=${person.email}>${person.name ? html`<strong>${person.name}</strong> ` : ''}<span class="fine">${person.email}</span></li>`)}</ul>`}`;
+    ${id && html`<dt>Meeting</dt><dd>${`${meetingNumber(id)} `}<${CopyButton} text=${id} what="Meeting number" /></dd>`}
+    ${passcode && html`<dt>Passcode</dt><dd><${Passcode} code=${passcode} /></dd>`}`;
+}
+
+function Facts({ of }) {
+  const mail = of.mail && MAIL.filter(([key]) => of.mail[key] > 0).map(([key, word]) => `${of.mail[key]} ${word}`);
+  return html`<dl class="facts">
+    <dt>When</dt><dd>${longDay(of.starts_at, HERE)}<br /><${When} of=${of} brief /></dd>
+    ${
+      of.actual_started_at &&
+      html`<dt>Held</dt><dd>${stamp(of.actual_started_at, HERE)}${' – '}
+        ${of.actual_ended_at ? stamp(of.actual_ended_at, HERE) : 'live'}</dd>`
+    }
+    ${of.cancelled_at && html`<dt>Cancelled</dt><dd>${stamp(of.cancelled_at, HERE)}</dd>`}
+    <dt>For</dt><dd><bdi>${audience(of)}</bdi></dd>
+    ${of.description && html`<dt>About</dt><dd class="lines" dir="auto">${of.description}</dd>`}
+    ${of.co_trainers.length > 0 && html`<dt>Co-trainers</dt><dd>${of.co_trainers.join(', ')}</dd>`}
+    ${
+      of.provider === 'zoom' &&
+      html`<dt>Zoom account</dt><dd>
+      ${of.hosting === 'platform' ? 'The platform’s' : 'Your own'}</dd>`
+    }
+    <dt>Duration</dt><dd>${minutes(of.duration_minutes)}</dd>
+    <${Access} of=${of.meeting} />
+    ${mail && html`<dt>Mail</dt><dd>${mail.length ? mail.join(' · ') : 'None yet'}</dd>`}</dl>
+    <details class="fine more"><summary>Details</summary>Version ${of.version}, calendar entry ${of.ics_sequence},
+      id <code>${of.id}</code></details>`;
+}
+
+function Overview({ as, of }) {
+  const warnings = of.warnings.filter((warning) => WARNINGS[warning]);
+  return html`
+    ${warnings.map((warning) => html`<${Warning} key=${warning} of=${warning} hosting=${of.hosting} />`)}
+    <${Drift} as=${as} of=${of} />
+    <div class="card"><${Facts} of=${of} /></div>
+    ${
+      of.invitees?.length > 0 &&
+      html`<h3>Invited</h3><ul class="card people">${of.invitees.map(
+        (person) => html`<li key=${person.email}>
+          ${person.name && html`<strong><bdi>${person.name}</bdi></strong>${' '}`}
+          <span class="fine">${person.email}</span></li>`,
+      )}</ul>`
+    }`;
 }

@@ -7,7 +7,7 @@ import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { say } from '../notes.js';
 import { go } from '../route.js';
-import { HERE, ZONES, now, wall } from '../time.js';
+import { HERE, ZONES, minutes, now, wall } from '../time.js';
 import { Button, Icon, Loaded, Note, ProblemNote } from '../parts/basic.js';
 import { Combo, Invitees, Select, Switch, Text } from '../parts/form.js';
 import { Go, Heading } from '../parts/person.js';
@@ -116,7 +116,12 @@ function Conflict({ as, problem, word, onInsist }) {
   const id = problem.conflicting_session_id;
   const other = useLoad(`conflict ${id}`, () => api(as).get(`/v1/sessions/${id}`), { every: 0 });
   return html`<${Note} tone="warn" title="Another class takes place at that time">
-    ${other.data ? html`<p><${Go} as=${as} to=${`classes/${id}`}>${other.data.title}<//> · <${When} of=${other.data} /></p>` : html`<p>${problem.message}</p>`}
+    ${
+      other.data
+        ? html`<p><${Go} as=${as} to=${`classes/${id}`}><bdi>${other.data.title}</bdi><//> · <${When}
+      of=${other.data} /></p>`
+        : html`<p>${problem.message}</p>`
+    }
     <p>The Zoom account may not be able to host both. Choose another time, or overlap.</p>
     <${Button} small onClick=${onInsist}>${word}<//><//>`;
 }
@@ -124,13 +129,15 @@ function Conflict({ as, problem, word, onInsist }) {
 export function Schedule({ as }) {
   return html`<${Heading} as=${as} back=${['classes', 'Classes']}>Schedule a class<//>
     <${IfEnabled} as=${as}>${(capabilities) => html`<${PlanLimits} of=${capabilities} />
-      <${Form} as=${as} name=${`draft ${as}`} initial=${() => blank(capabilities)} capabilities=${capabilities} />`}<//>`;
+      <${Form} as=${as} name=${`draft ${as}`} initial=${() => blank(capabilities)} capabilities=${capabilities} />`}
+        <//>`;
 }
 
 /** Shows a friendly page instead of a form that could not be saved. */
 function IfEnabled({ as, children }) {
   const capabilities = useCapabilities(as);
-  return html`<${Loaded} of=${capabilities} height=${140}>${(of) => (of.live_classes.enabled ? children(of) : html`<${FeatureOff} of=${of} page />`)}<//>`;
+  return html`<${Loaded} of=${capabilities} height=${140}>
+    ${(of) => (of.live_classes.enabled ? children(of) : html`<${FeatureOff} of=${of} page />`)}<//>`;
 }
 
 export function Edit({ as, id }) {
@@ -237,63 +244,99 @@ function Form({ as, name, session, initial, capabilities }) {
     ([key]) => key !== 'invitees' || key === draft.audience_type || allowsInvitees(capabilities),
   );
   const durations = DURATIONS.filter((n) => allowsDuration(capabilities, n));
-  const records = capabilities.recording_allowed || draft.record_session;
   const hosted = session ? session.hosting === 'platform' : capabilities.hosting === 'platform';
+  const allDurations = [...new Set([...durations, Number(draft.duration_minutes)])].sort((a, b) => a - b);
+  const meets = [
+    ['zoom', hosted ? 'Zoom, in the platform’s account' : 'Zoom, in your account'],
+    ['manual', 'Your own link'],
+  ];
+  const coTrainerDoes =
+    hosted && draft.provider === 'zoom'
+      ? 'Starts the class as its host, runs polls, corrects attendance'
+      : 'Joins early, runs polls, corrects attendance';
+  const records = capabilities.recording_allowed || draft.record_session;
   return html`<form class="card form-card" ref=${form} onSubmit=${save} novalidate>
     ${
       problem?.code === 'precondition_failed'
-        ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} Your changes are still here.</p>
+        ? html`<${Note} tone="warn" title="Changed since you opened it"><p>
+          ${problem.message} Your changes are still here.</p>
           <${Button} small onClick=${() => {
             readAnew();
             setProblem(null);
           }}>Overwrite<//> <${Button} kind="quiet" small onClick=${discard}>Discard my changes<//><//>`
         : problem?.conflicting_session_id
-          ? html`<${Conflict} as=${as} problem=${problem} word=${session ? 'Save anyway' : 'Schedule anyway'} onInsist=${() => save(null, true)} />`
+          ? html`<${Conflict} as=${as} problem=${problem} word=${session ? 'Save anyway' : 'Schedule anyway'}
+            onInsist=${() => save(null, true)} />`
           : html`<${ProblemNote} of=${problem} />`
     }
-    ${others.length > 0 && html`<ul class="errors">${others.map(([field, message]) => html`<li key=${field}><code>${field}</code> ${message}</li>`)}</ul>`}
+    ${
+      others.length > 0 &&
+      html`<ul class="errors">${others.map(
+        ([field, message]) => html`<li key=${field}><code>
+      ${field}</code> ${message}</li>`,
+      )}</ul>`
+    }
     <fieldset class="audience"><legend>Audience</legend>${audiences.map(
       ([key, icon, word, more]) => html`
-      <label key=${key} class=${draft.audience_type === key ? 'chosen' : ''}><input type="radio" name="audience" value=${key}
+      <label key=${key} class=${draft.audience_type === key ? 'chosen' : ''}><input type="radio" name="audience"
+        value=${key}
         checked=${draft.audience_type === key} onChange=${() => set('audience_type')(key)} />
         <${Icon} name=${icon} /><span><strong>${word}</strong><span class="fine">${more}</span></span></label>`,
     )}</fieldset>
     ${
       draft.audience_type === 'course' &&
       html`<${Combo} label="Course" placeholder="Search your courses" value=${draft.course_id}
-      options=${of.map((course) => ({ key: course.id, text: course.title, more: course.id }))} onChange=${set('course_id')} error=${errors.course_id} />`
+      options=${of.map((course) => ({ key: course.id, text: course.title, more: course.id }))}
+        onChange=${set('course_id')} error=${errors.course_id} />`
     }
-    ${draft.audience_type === 'invitees' && html`<${Invitees} label="People" value=${draft.invitees} onChange=${set('invitees')} error=${errors.invitees} errors=${errors} />`}
+    ${
+      draft.audience_type === 'invitees' &&
+      html`<${Invitees} label="People" value=${draft.invitees}
+      onChange=${set('invitees')} error=${errors.invitees} errors=${errors} />`
+    }
     <${Text} label="Title" value=${draft.title} onInput=${set('title')} error=${errors.title} maxlength=${200} />
-    <${Text} label="Description" optional lines=${3} value=${draft.description} onInput=${set('description')} error=${errors.description} maxlength=${2000} />
-    <div class="row"><${Text} label="Day" type="date" value=${draft.date} onInput=${set('date')} error=${errors.starts_at} />
+    <${Text} label="Description" optional lines=${3} value=${draft.description} onInput=${set('description')}
+      error=${errors.description} maxlength=${2000} />
+    <div class="row"><${Text} label="Day" type="date" value=${draft.date} onInput=${set('date')}
+      error=${errors.starts_at} />
       <${Text} label="Time" type="time" value=${draft.time} onInput=${set('time')} />
-      <${Select} label="Duration" value=${draft.duration_minutes} onChange=${set('duration_minutes')} error=${errors.duration_minutes}
-        options=${[...new Set([...durations, Number(draft.duration_minutes)])].sort((a, b) => a - b).map((n) => [n, n < 60 ? `${n} min` : `${Math.floor(n / 60)} h${n % 60 ? ` ${n % 60} min` : ''}`])} /></div>
-    <${Combo} label="Time zone" value=${draft.timezone} options=${zones} onChange=${set('timezone')} error=${errors.timezone}
+      <${Select} label="Duration" value=${draft.duration_minutes} onChange=${set('duration_minutes')}
+        error=${errors.duration_minutes}
+        options=${allDurations.map((n) => [n, minutes(n)])} /></div>
+    <${Combo} label="Time zone" value=${draft.timezone} options=${zones} onChange=${set('timezone')}
+      error=${errors.timezone}
       hint="The class keeps its local time across daylight saving changes." />
-    ${!session && html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')} options=${[['zoom', hosted ? 'Zoom, in the platform’s account' : 'Zoom, in your account'], ['manual', 'Your own link']]} />`}
+    ${
+      !session &&
+      html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')}
+      options=${meets} />`
+    }
     ${
       draft.provider === 'manual'
-        ? html`<${Text} label="Link" type="url" placeholder="https://" value=${draft.join_url} onInput=${set('join_url')} error=${errors.join_url} />`
+        ? html`<${Text} label="Link" type="url" placeholder="https://" value=${draft.join_url}
+          onInput=${set('join_url')} error=${errors.join_url} />`
         : html`${
             records &&
-            html`<${Switch} label="Record the class" hint="To Zoom’s cloud. Invited people can watch it afterwards." checked=${draft.record_session}
+            html`<${Switch} label="Record the class" hint="To Zoom’s cloud. Invited people can watch it afterwards."
+              checked=${draft.record_session}
           onChange=${set('record_session')} error=${errors.record_session} />`
           }
         <details class="more"><summary>Meeting settings</summary>${SETTINGS.map(
           ([key, word, hint]) => html`<${Switch} key=${key} label=${word} hint=${hint}
-          checked=${Boolean(draft.settings[key])} onChange=${(on) => set('settings')({ ...draft.settings, [key]: on })} />`,
+          checked=${Boolean(draft.settings[key])}
+            onChange=${(on) => set('settings')({ ...draft.settings, [key]: on })} />`,
         )}</details>`
     }
     ${
       colleagues.length > 0 &&
       html`<details class="more" open=${teaching.length > 0}><summary>Co-trainers</summary>${colleagues.map(
         ({ id, name: who }) => html`<${Switch} key=${id} label=${who}
-      hint=${hosted && draft.provider === 'zoom' ? 'Starts the class as its host, runs polls, corrects attendance' : 'Joins early, runs polls, corrects attendance'} checked=${teaching.includes(id)}
+      hint=${coTrainerDoes}
+      checked=${teaching.includes(id)}
       onChange=${(on) => set('co_trainers')(on ? [...teaching, id] : teaching.filter((each) => each !== id))} />`,
       )}</details>`
     }
     <footer class="form-foot"><${Button} kind="quiet" onClick=${discard}>Discard<//>
-      <${Button} type="submit" kind="primary" busy=${busy}>${session ? 'Save changes' : 'Schedule class'}<//></footer></form>`;
+      <${Button} type="submit" kind="primary" busy=${busy}>${session ? 'Save changes' : 'Schedule class'}<//></footer>
+        </form>`;
 }

@@ -3,24 +3,41 @@ import { html } from '../ui.js';
 import { api, csv } from '../api.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
+import { counted } from '../plural.js';
 import { Badge, Button, Empty, Loaded, saveCsv } from '../parts/basic.js';
 import { Tally } from '../parts/tally.js';
 
+function facts(poll) {
+  const rate = poll.response_rate == null ? '' : ` from ${poll.response_rate} % of the ${poll.present} people present`;
+  return [
+    `${counted(poll.responses, 'answer')}${rate}`,
+    poll.multiple && 'several options each',
+    poll.anonymous && 'anonymous',
+  ]
+    .filter(Boolean)
+    .join(', ');
+}
+
+function Poll({ of }) {
+  const isOpen = of.state === 'open';
+  return html`<article class="card poll"><h4 dir="auto">${of.question}</h4>
+    <p class="class-facts"><${Badge} tone=${isOpen ? 'live' : 'quiet'}>${isOpen ? 'Open' : 'Closed'}<//>
+      <span class="fine">${facts(of)}</span></p>
+    <${Tally} of=${of} /></article>`;
+}
+
 export function Results({ as, session, mayExport = true }) {
-  const list = useLoad(`polls ${as} ${session.id}`, () => api(as).get(`/v1/sessions/${session.id}/polls`));
+  const path = `/v1/sessions/${session.id}/polls`;
+  const list = useLoad(`polls ${as} ${session.id}`, () => api(as).get(path));
   const download = () =>
     click('Download polls', async () => {
-      saveCsv('polls.csv', await csv(as, `/v1/sessions/${session.id}/polls`));
+      saveCsv('polls.csv', await csv(as, path));
     });
   return html`<${Loaded} of=${list} lines=${2} height=${130}>${({ items }) =>
     items.length
-      ? html`
-    ${mayExport && html`<p class="end"><${Button} icon="download" small onClick=${download}>CSV<//></p>`}
-    ${items.map(
-      (poll) => html`<article class="card poll" key=${poll.id}><h3>${poll.question}</h3>
-      <p class="class-facts"><${Badge} tone=${poll.state === 'open' ? 'live' : 'quiet'}>${poll.state === 'open' ? 'Open' : 'Closed'}<//>
-        <span class="fine">${poll.responses === 1 ? '1 answer' : `${poll.responses} answers`}${poll.response_rate != null ? `, ${poll.response_rate} % of ${poll.present} present` : ''}${poll.multiple ? ', several each' : ''}${poll.anonymous ? ', anonymous' : ''}</span></p>
-      <${Tally} of=${poll} /></article>`,
-    )}`
-      : html`<${Empty} icon="poll" title="No polls in this class">The trainer launches polls in the room while the class is live.<//>`}<//>`;
+      ? html`${
+          mayExport && html`<p class="end"><${Button} icon="download" small onClick=${download}>Polls as CSV<//></p>`
+        }${items.map((poll) => html`<${Poll} key=${poll.id} of=${poll} />`)}`
+      : html`<${Empty} icon="poll" title="No polls in this class">
+        The trainer launches polls in the room while the class is live.<//>`}<//>`;
 }

@@ -2,84 +2,167 @@
 import { html, useState } from '../ui.js';
 import { api } from '../api.js';
 import { useLoad } from '../load.js';
-import { stamp } from '../time.js';
+import { HERE, stamp } from '../time.js';
 import { Badge, Button, Empty, Icon, Loaded } from '../parts/basic.js';
 
-const CLICKS = {
-  admitted: 'let in',
-  too_early: 'too early',
-  waiting_for_host: 'waiting for the trainer',
-  no_meeting_yet: 'no meeting at Zoom',
-  session_cancelled: 'the class is cancelled',
-  session_ended: 'the class is over',
-  refused: 'refused',
-  failed: 'it failed',
+const ATTEMPTS = {
+  admitted: ['good', 'Let in'],
+  too_early: ['warn', 'Too early'],
+  waiting_for_host: ['warn', 'The trainer was not there yet'],
+  no_meeting_yet: ['warn', 'No meeting at Zoom'],
+  no_licence: ['warn', 'No Zoom licence was free'],
+  session_cancelled: ['warn', 'The class was cancelled'],
+  session_ended: ['warn', 'The class was over'],
+  refused: ['warn', 'Not allowed'],
+  failed: ['bad', 'An error occurred'],
 };
 const ZOOM = {
-  'meeting.created': 'Meeting created at Zoom',
-  'meeting.updated': 'Meeting changed at Zoom',
-  'meeting.deleted': 'Meeting deleted at Zoom',
-  'meeting.started': 'Meeting started',
-  'meeting.ended': 'Meeting ended',
-  'meeting.participant_joined': 'joined',
-  'meeting.participant_left': 'left',
-  'recording.started': 'Recording started',
-  'recording.stopped': 'Recording stopped',
-  'recording.completed': 'Recording ready',
-  'recording.transcript_completed': 'Transcript ready',
-  'recording.trashed': 'Recording moved to the trash',
-  'recording.recovered': 'Recording restored',
-  'recording.deleted': 'Recording deleted',
-  'recording.batch_trashed': 'Recording moved to the trash',
-  'recording.batch_recovered': 'Recording restored',
-  'recording.batch_deleted': 'Recording deleted',
+  'meeting.created': 'The meeting was created at Zoom',
+  'meeting.updated': 'The meeting was changed at Zoom',
+  'meeting.deleted': 'The meeting was deleted at Zoom',
+  'meeting.permanently_deleted': 'The meeting was deleted at Zoom for good',
+  'meeting.recovered': 'The meeting was restored at Zoom',
+  'meeting.started': 'The meeting started',
+  'meeting.ended': 'The meeting ended',
+  'recording.started': 'The recording started',
+  'recording.paused': 'The recording was paused',
+  'recording.resumed': 'The recording went on',
+  'recording.stopped': 'The recording stopped',
+  'recording.completed': 'The recording is ready',
+  'recording.transcript_completed': 'The transcript is ready',
+  'recording.trashed': 'The recording was moved to Zoom’s trash',
+  'recording.recovered': 'The recording was restored',
+  'recording.deleted': 'The recording was deleted',
+  'recording.batch_trashed': 'The recording was moved to Zoom’s trash',
+  'recording.batch_recovered': 'The recording was restored',
+  'recording.batch_deleted': 'The recording was deleted',
 };
-const MAIL = {
-  queued: ['info', 'waiting'],
-  sent: ['good', 'sent'],
-  retrying: ['warn', 'tried again'],
-  failed: ['bad', 'failed'],
-  dead: ['bad', 'given up'],
-  dropped: ['quiet', 'not needed'],
+/** What a participant did, after their name. */
+const PARTICIPANT = {
+  joined: 'joined',
+  left: 'left',
+  joined_waiting_room: 'came to the waiting room',
+  left_waiting_room: 'left the waiting room',
+  admitted: 'was admitted from the waiting room',
+  put_in_waiting_room: 'was put in the waiting room',
+  joined_breakout_room: 'joined a breakout room',
+  left_breakout_room: 'left a breakout room',
+  bind: 'dialled in as well',
 };
-
-const REPAIR = { waiting: ['warn', 'waiting'], finished: ['good', 'deleted'], given_up: ['bad', 'given up'] };
+const MAILS = {
+  scheduled: 'Invitation',
+  updated: 'Change',
+  cancelled: 'Cancellation',
+  reminder_day_before: 'Reminder, a day before',
+  reminder_hour_before: 'Reminder, an hour before',
+  resent: 'Invitation, sent again',
+  uninvited: 'Withdrawn invitation',
+  reauth_required: 'Request to connect Zoom again',
+  host_not_connected: 'Request to connect Zoom',
+  meeting_deleted: 'News that the meeting was deleted',
+  meeting_missing: 'News that there is no meeting yet',
+};
+const DELIVERY = {
+  queued: ['info', 'Waiting'],
+  sent: ['good', 'Sent'],
+  retrying: ['warn', 'Failed, tried again'],
+  failed: ['bad', 'Refused'],
+  dead: ['bad', 'Failed five times'],
+  dropped: ['quiet', 'Not needed'],
+};
+/** Why a mail was not needed. */
+const DROPPED = {
+  class_cancelled: 'the class was cancelled',
+  class_moved: 'the class was moved',
+  class_over: 'the class was over',
+  class_gone: 'the class was deleted',
+  not_invited: 'the person was no longer invited',
+  invited_again: 'the person was invited again',
+  superseded: 'a later mail says it all',
+  unchanged: 'nothing changed for the person',
+  never_invited: 'the person had no invitation',
+  zoom_connected: 'Zoom was connected',
+  meeting_made: 'the meeting was made',
+  mails_off: 'the person had turned mails off',
+  no_address: 'the person was erased',
+};
+const CHANGES = {
+  'session.created': 'scheduled the class',
+  'session.updated': 'changed the class',
+  'session.cancelled': 'cancelled the class',
+  'invitation.resent': 'sent the invitation again',
+  'poll.launched': 'launched a poll',
+  'poll.closed': 'closed a poll',
+};
+const ROLES = { co_trainer: 'A co-trainer', service: 'The platform', admin: 'An administrator' };
+const REPAIRS = {
+  waiting: ['warn', 'Tried again'],
+  finished: ['good', 'Done'],
+  given_up: ['bad', 'Given up'],
+};
 const WAITS = {
   zoom_not_connected: 'Zoom is not connected',
   reauth_required: 'Zoom must be connected again',
   other_zoom_user: 'another Zoom user is connected',
+  missing_scopes: 'Zoom permissions are missing',
+  zoom_rejected: 'Zoom refused',
+  zoom_rate_limited: 'Zoom’s limit is used up',
+  unavailable: 'Zoom does not answer',
 };
 
-function told({ kind, actor, detail = {} }) {
-  if (kind === 'clicked_start' || kind === 'clicked_join') {
-    const tone = detail.outcome === 'admitted' ? 'good' : 'warn';
-    return {
-      icon: 'video',
-      text: `${detail.name || actor} clicked ${kind === 'clicked_start' ? 'start' : 'join'}`,
-      badge: [tone, CLICKS[detail.outcome] || detail.outcome],
-    };
+const name = (text) => html`<bdi>${text}</bdi>`;
+
+function attempt({ kind, actor, detail }) {
+  const verb = kind === 'clicked_start' ? 'started' : 'joined';
+  const wanted = kind === 'clicked_start' ? 'tried to start' : 'tried to join';
+  const admitted = detail.outcome === 'admitted';
+  return {
+    icon: 'video',
+    text: html`${name(detail.name || actor)} ${admitted ? verb : wanted} the class`,
+    badge: ATTEMPTS[detail.outcome] || ['warn', 'Not let in'],
+  };
+}
+
+function zoomEvent(event, detail) {
+  const [, did] = event.match(/^meeting\.participant_(.*)$/) || [];
+  if (!did) return { icon: event.startsWith('recording') ? 'record' : 'video', text: ZOOM[event] || 'News from Zoom' };
+  const participant = detail.participant || detail;
+  const who = participant.name || participant.user_name || 'A participant';
+  return { icon: 'people', text: html`${name(who)} ${PARTICIPANT[did] || 'did something in the meeting'}` };
+}
+
+function mail(state, { mail: kind, recipient, reason }) {
+  return {
+    icon: 'mail',
+    text: html`${MAILS[kind] || 'Mail'} to ${recipient ? name(recipient) : 'a former participant'}
+      ${DROPPED[reason] && html`<span class="fine">: ${DROPPED[reason]}</span>`}`,
+    badge: DELIVERY[state],
+  };
+}
+
+/** Returns `{icon, text, badge}` for an entry, in words for people. Codes are in its details. */
+function words({ kind, actor, detail = {} }) {
+  if (kind === 'clicked_start' || kind === 'clicked_join') return attempt({ kind, actor, detail });
+  const [area, ...rest] = kind.split('.');
+  const what = rest.join('.');
+  if (area === 'zoom') return zoomEvent(what, detail);
+  if (area === 'mail') return mail(what, detail);
+  if (area === 'repair') {
+    const reason = WAITS[detail.reason] ? `, because ${WAITS[detail.reason]}` : '';
+    return { icon: 'video', text: `The meeting is to be deleted at Zoom${reason}`, badge: REPAIRS[what] };
   }
-  if (kind.startsWith('zoom.')) {
-    const event = kind.slice(5);
-    const word = ZOOM[event] || event;
-    const who = detail.participant?.name || detail.participant?.user_name || detail.name || detail.user_name;
-    const icon = event.startsWith('recording') ? 'record' : event.includes('participant') ? 'people' : 'video';
-    return { icon, text: event.includes('participant') ? `${who || 'A participant'} ${word}` : word };
-  }
-  if (kind.startsWith('repair.')) {
-    const reason = detail.reason && `: ${WAITS[detail.reason] || detail.reason.replaceAll('_', ' ')}`;
-    return { icon: 'video', text: `Delete the meeting at Zoom${reason || ''}`, badge: REPAIR[kind.slice(7)] };
-  }
-  if (kind.startsWith('mail')) {
-    const state = detail.state || kind.split('.')[1];
-    const whom = detail.to || detail.recipient || detail.email || detail.user_id || actor || '';
-    return {
-      icon: 'mail',
-      text: `${detail.mail || detail.kind || detail.message || 'Mail'} to ${whom}`.replaceAll('_', ' '),
-      badge: MAIL[state] || ['quiet', state],
-    };
-  }
-  return { icon: 'clock', text: kind.replaceAll('_', ' ').replaceAll('.', ' ') };
+  if (CHANGES[kind]) return { icon: 'edit', text: `${ROLES[detail.actor_role] || 'Somebody'} ${CHANGES[kind]}` };
+  return { icon: 'clock', text: kind.replaceAll(/[._]/g, ' ') };
+}
+
+function Entry({ of }) {
+  const { icon, text, badge } = words(of);
+  const { kind, actor, detail = {} } = of;
+  return html`<li><span class="dot"><${Icon} name=${icon} size=${15} /></span>
+    <div><p>${text}${badge && html`${' '}<${Badge} tone=${badge[0]}>${badge[1]}<//>`}</p>
+      <p class="fine"><time datetime=${of.at}>${stamp(of.at, HERE)}</time></p>
+      <details><summary class="fine">Details</summary>
+        <pre>${JSON.stringify({ kind, ...(actor && { actor }), ...detail }, null, 2)}</pre></details></div></li>`;
 }
 
 export function Timeline({ as, session }) {
@@ -98,14 +181,15 @@ export function Timeline({ as, session }) {
   return html`<${Loaded} of=${list} lines=${5} height=${44}>${({ items, more, gone }) => html`
     ${
       items.length
-        ? html`<ol class="timeline">${items.map((entry, n) => {
-            const { icon, text, badge } = told(entry);
-            return html`<li key=${`${entry.at}${entry.kind}${n}`}><span class="dot"><${Icon} name=${icon} size=${15} /></span>
-      <div><p>${text} ${badge && html`<${Badge} tone=${badge[0]}>${badge[1]}<//>`}</p>
-      <p class="fine"><time datetime=${entry.at}>${stamp(entry.at, session.timezone)}</time> · <code>${entry.kind}</code></p>
-      ${Object.keys(entry.detail || {}).length > 0 && html`<details><summary class="fine">Details</summary><pre>${JSON.stringify(entry.detail, null, 2)}</pre></details>`}</div></li>`;
-          })}</ol>${more && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setPages(pages + 1)}>Older<//></p>`}`
-        : html`<${Empty} icon="clock" title="Nothing has happened yet">Join attempts, Zoom events and mails appear here.<//>`
+        ? html`<ol class="timeline">
+          ${items.map((entry, n) => html`<${Entry} key=${`${entry.at}${entry.kind}${n}`} of=${entry} />`)}</ol>`
+        : html`<${Empty} icon="clock" title="Nothing has happened yet">
+          Join attempts, Zoom events and mails appear here.<//>`
     }
-    ${gone && html`<p class="fine">Join attempts and Zoom events are deleted after some time (90 days by default). Attendance is kept permanently.</p>`}`}<//>`;
+    ${more && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setPages(pages + 1)}>Older<//></p>`}
+    ${
+      gone &&
+      html`<p class="fine">Join attempts and Zoom events are deleted after some time (90 days by default).
+        Attendance is kept permanently.</p>`
+    }`}<//>`;
 }

@@ -16,8 +16,8 @@ export function useConnection(as) {
 }
 
 /**
- * Opens Zoom's consent page in a new window, so that this page and its form stay. The window is opened during the click,
- * because browsers block it later, and navigates when the address is known.
+ * Opens Zoom's consent page in a new window, so that this page and its form stay. The window is opened during the
+ * click, because browsers block it later, and navigates when the address is known.
  */
 export async function connect(as) {
   const consent = window.open('', 'zoom-consent', 'popup,width=560,height=760');
@@ -64,8 +64,8 @@ export async function finish(as, query) {
 }
 
 /**
- * Runs on the redirect page. In the consent window, passes the response to the opener, closes the window and returns true.
- * Without a separate window, this page continues.
+ * Runs on the redirect page. In the consent window, passes the response to the opener, closes the window and returns
+ * true. Without a separate window, this page continues.
  */
 export function returned() {
   if (location.pathname !== '/callback') return false;
@@ -84,7 +84,9 @@ export function returned() {
 async function disconnect(as) {
   const sure = await ask({
     title: 'Disconnect Zoom?',
-    text: 'The permission is revoked at Zoom. Your classes stay, but you cannot change or start them until you connect again.',
+    text:
+      'The permission is revoked at Zoom. Your classes stay, but you cannot change or start them until you connect ' +
+      'again.',
     yes: 'Disconnect',
     no: 'Stay connected',
   });
@@ -113,34 +115,36 @@ function PlatformHost({ of }) {
     'You have no host yet',
     'You cannot schedule classes until the platform has set up a Zoom user for you.',
   ];
-  return html`<${Note} tone=${state === 'failed' ? 'warn' : 'info'} icon=${state === 'failed' ? 'warn' : 'video'} title=${title}>
+  return html`<${Note} tone=${state === 'failed' ? 'warn' : 'info'} icon=${state === 'failed' ? 'warn' : 'video'}
+    title=${title}>
     <p>The platform hosts your classes. ${text}</p>${reason && html`<p class="fine">${reasonText(reason)}</p>`}<//>`;
 }
 
 export function ZoomCard({ as, connection }) {
-  return html`<section class="zoom-card" aria-label="Zoom account"><${Loaded} of=${connection} lines=${1} height=${58}>${(
-    of,
-  ) => {
-    if (of.status === 'platform') return html`<${PlatformHost} of=${of} />`;
-    if (of.status === 'not_connected') {
-      return html`<${Note} tone="info" icon="video" title="Connect your Zoom account">
+  return html`<section class="zoom-card" aria-label="Zoom account"><${Loaded} of=${connection} lines=${1} height=${58}>
+    ${(of) => {
+      if (of.status === 'platform') return html`<${PlatformHost} of=${of} />`;
+      if (of.status === 'not_connected') {
+        return html`<${Note} tone="info" icon="video" title="Connect your Zoom account">
         <p>Your classes use your own Zoom account. Zoom asks for your permission, and you can revoke it at any time.</p>
         <${Button} kind="primary" onClick=${() => connect(as)}>Connect Zoom<//><//>`;
-    }
-    if (of.status === 'reauth_required') {
-      return html`<${Note} tone="warn" title="Connect Zoom again">
-        <p>Zoom no longer accepts the connection${of.zoom_email ? ` of ${of.zoom_email}` : ''}. Reconnect to schedule, change or start classes.</p>
+      }
+      if (of.status === 'reauth_required') {
+        return html`<${Note} tone="warn" title="Connect Zoom again">
+        <p>Zoom no longer accepts the connection${of.zoom_email ? ` of ${of.zoom_email}` : ''}.
+          Reconnect to schedule, change or start classes.</p>
         <${Button} kind="primary" onClick=${() => connect(as)}>Reconnect Zoom<//><//>`;
-    }
-    return html`${
-      of.missing_scopes.length > 0 &&
-      html`<${Note} tone="warn" title="Zoom permissions are missing">
+      }
+      return html`${
+        of.missing_scopes.length > 0 &&
+        html`<${Note} tone="warn" title="Zoom permissions are missing">
         <p>Some features need these permissions. Reconnect and keep them selected:</p>
         <ul class="scopes">${of.missing_scopes.map((scope) => html`<li key=${scope}><code>${scope}</code></li>`)}</ul>
         <${Button} kind="primary" small onClick=${() => connect(as)}>Reconnect Zoom<//><//>`
-    }
+      }
       <div class="zoom-line"><${Badge} tone="good" icon="check">Zoom connected<//>
-        <span class="zoom-who">${of.zoom_email} <span class="fine">since <time datetime=${of.connected_at}>${stamp(of.connected_at, HERE)}</time></span></span>
+        <span class="zoom-who">${of.zoom_email} <span class="fine">since <time datetime=${of.connected_at}>
+          ${stamp(of.connected_at, HERE)}</time></span></span>
         <${Button} kind="quiet" small onClick=${() => disconnect(as)}>Disconnect<//></div>`;
-  }}<//></section>`;
+    }}<//></section>`;
 }
