@@ -9,6 +9,7 @@ import { platform } from './platform.js';
 import { arrivals } from './arrivals.js';
 import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
+import { tools } from './tools.js';
 
 export const TITLES = { course: 'Fractions and decimals', guests: 'Geometry workshop', link: 'Office hour' };
 
@@ -23,6 +24,7 @@ export async function walk(browser, base) {
   const classes = async () => (await stack.get('/v1/sessions?limit=100', await trainer())).items;
   const find = async (title) => (await classes()).find((each) => each.title === title);
   world.find = find;
+  world.trainer = trainer;
   const field = (name) => page.getByLabel(name, { exact: true });
 
   test('a new user sees the trainer’s page with the first step', async () => {
@@ -180,6 +182,22 @@ export async function walk(browser, base) {
     await set({});
   });
 
+  test('Start is visible before the window, disabled with its reason', async () => {
+    const start = card(page, TITLES.course).getByRole('button', { name: /^Start/ });
+    holds(await start.isDisabled(), 'Start is disabled');
+    await card(page, TITLES.course)
+      .getByText(/^Opens in/)
+      .waitFor();
+  });
+
+  test('a class elsewhere shows the viewer’s time first, and then its own', async () => {
+    const when = card(page, TITLES.guests).locator('.when');
+    // 20:00 in Kolkata is 15:30 in Berlin in winter, and 16:30 in summer.
+    holds(/^\w{3},? \d+ \w{3,4}, 1[56]:30–/.test(await when.locator('time').textContent()), await when.textContent());
+    holds(/20:00–2\d:\d\d in (Kolkata|Calcutta)$/.test(await when.textContent()), await when.textContent());
+    equal(await card(page, TITLES.course).locator('.when-elsewhere').count(), 0, 'other times of a class here');
+  });
+
   test('the link can be copied', async () => {
     await card(page, TITLES.course).getByRole('button', { name: 'Copy link' }).click();
     await note(page, 'Link copied');
@@ -223,7 +241,7 @@ export async function walk(browser, base) {
     await scene(page, 'Faults');
     await page.getByLabel('Call', { exact: true }).selectOption('create_meeting');
     await page.getByRole('button', { name: 'Inject' }).click();
-    await note(page, 'It waits for the next call');
+    await note(page, 'The next matching call fails');
     await as(page, 'Tara');
     await page.locator('.back').click();
     await page.getByRole('link', { name: 'Schedule a class' }).click();
@@ -260,11 +278,20 @@ export async function walk(browser, base) {
 
   test('a student sees the classes of the course with a join window that is not open yet', async () => {
     await as(page, 'Sam');
+    const next = page.getByRole('region', { name: 'Next class' });
+    await next.getByRole('link', { name: TITLES.course, exact: true }).waitFor();
+    await next.getByText(/^Starts in/).waitFor();
     await card(page, TITLES.course)
       .getByText(/opens in/)
       .waitFor();
     holds(await card(page, TITLES.course).getByRole('button', { name: 'Join' }).isDisabled(), 'Join is disabled');
     equal(await card(page, TITLES.guests).count(), 0, 'the guests’ class in the student’s list');
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      next.getByRole('button', { name: /^Add to calendar/ }).click(),
+    ]);
+    equal(file.suggestedFilename(), 'class.ics');
+    equal(await page.getByRole('link', { name: /^Watch recording/ }).count(), 0, 'classes with a recording');
     await page.getByText('Classes may be recorded.').waitFor();
   });
 
@@ -300,6 +327,13 @@ export async function walk(browser, base) {
     await note(page, 'It is ');
     await as(page, 'Sam');
     await card(page, TITLES.course).getByRole('link', { name: /^Join/ }).waitFor();
+    const soon = page.locator('.class.soon', { hasText: TITLES.course });
+    await soon.getByText('Starting soon').waitFor();
+    // The browser asks for less motion.
+    equal(await soon.locator('.leaf').evaluate((leaf) => getComputedStyle(leaf).animationName), 'none');
+    await page.emulateMedia({ reducedMotion: 'no-preference' });
+    equal(await soon.locator('.leaf').evaluate((leaf) => getComputedStyle(leaf).animationName), 'pulse');
+    await page.emulateMedia({ reducedMotion: 'reduce' });
   });
 
   test('an early student waits and joins automatically when the trainer starts', async () => {
@@ -544,6 +578,7 @@ export async function walk(browser, base) {
     plan(world);
     hosting(world);
     platform(world);
+    tools(world);
 
     test('keyboard: skip link, menu, and focus return', async () => {
       const first = page.locator('a[href], button').first();

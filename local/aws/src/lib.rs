@@ -203,10 +203,12 @@ impl Aws {
             .with_state(self.clone())
     }
 
-    /// Routes to inspect mails, queues and denied calls.
+    /// Routes to inspect mails, tables, queues and denied calls.
     pub fn inspection(&self) -> Router {
         mail_routes::router(&self.mailbox)
+            .merge(self.dynamo.router())
             .merge(self.queues.router())
+            .merge(self.queues.browser())
             .merge(self.permissions.router())
     }
 

@@ -5,6 +5,8 @@ import { calls, curl, token } from './api.js';
 import { lastCost, money, units } from './cost.js';
 import { OPERATIONS, PERSONAS } from './people.js';
 import { Badge, Button, copy, Segments } from './parts/basic.js';
+import { Search, matches } from './parts/search.js';
+import { counted } from './plural.js';
 
 const people = { ...PERSONAS, [OPERATIONS.key]: OPERATIONS };
 
@@ -13,18 +15,13 @@ export const drawer = store(false);
 /** The line at the bottom of the page. It opens the drawer. */
 export function CostLine() {
   const cost = useStore(lastCost);
+  const words = cost?.calls
+    ? html`<span>${counted(cost.calls, 'call')}</span>
+      <span>${units(cost.reads)} read · ${units(cost.writes)} write units</span><span>${money(cost.dollars)}</span>`
+    : html`<span>called no service</span>`;
   return html`<div class="cost-line"><button type="button" onClick=${() => drawer.set(true)}>
     ${
-      cost
-        ? html`<strong>${cost.label}</strong>${
-            cost.calls
-              ? html`<span>
-          ${cost.calls} ${cost.calls === 1 ? 'call' : 'calls'}</span><span>
-            ${units(cost.reads)} read · ${units(cost.writes)} write units</span><span>${money(cost.dollars)}
-              </span>`
-              : html`<span>called no service</span>`
-          }`
-        : html`<span>The cost of the last click appears here</span>`
+      cost ? html`<strong>${cost.label}</strong>${words}` : html`<span>The cost of the last click appears here</span>`
     }</button></div>`;
 }
 
@@ -45,7 +42,8 @@ function Cost() {
           </tr>`,
       )}</tbody></table>`,
     )}
-    <p class="fine">Includes events, webhooks and mails that followed. AWS list prices. Zoom calls are free but limited.</p>`;
+    <p class="fine">Includes events, webhooks and mails that followed. AWS list prices. Zoom calls are free but
+      limited.</p>`;
 }
 
 function Call({ of }) {
@@ -74,20 +72,29 @@ function Call({ of }) {
     }</li>`;
 }
 
+/** What a search of the calls looks at. */
+const searchText = ({ method, path, status, body, answer }) =>
+  [method, path, status, JSON.stringify(body), JSON.stringify(answer)].join(' ');
+
 export function Drawer() {
   const all = useStore(calls);
   const [which, setWhich] = useState('clicks');
-  const shown = all.filter((each) => (which === 'local' ? !each.as : each.as && (which === 'all' || !each.background)));
+  const [search, setSearch] = useState('');
+  const shown = all
+    .filter((each) => (which === 'local' ? !each.as : each.as && (which === 'all' || !each.background)))
+    .filter((each) => matches(searchText(each), search));
   return html`<aside class="drawer" aria-label="API calls">
     <header><h2>API calls</h2><${Button} kind="quiet" icon="close" label="Close the drawer"
       onClick=${() => drawer.set(false)} /></header>
     <section aria-label="The last click"><h3>The last click</h3><${Cost} /></section>
-    <section aria-label="Calls"><div class="drawer-filter"><h3>Calls</h3><${Segments} label="Which calls" value=${which}
-      onChange=${setWhich} of=${[['clicks', 'Clicks'], ['all', 'With reads'], ['local', 'Stack']]} /></div>
+    <section aria-label="Calls"><div class="drawer-filter"><h3>Calls</h3>
+        <${Segments} label="Which calls" value=${which} onChange=${setWhich}
+          of=${[['clicks', 'Clicks'], ['all', 'With reads'], ['local', 'Stack']]} /></div>
+      <${Search} label="Search calls" value=${search} onInput=${setSearch} />
+      <p class="fine" role="status">${search && `${counted(shown.length, 'call')} found`}</p>
       ${
         shown.length
-          ? html`<ul class="calls">${shown.map((each) => html`<${Call} key=${each.n} of=${each} />`)}
-        </ul>`
-          : html`<p class="fine">None yet.</p>`
+          ? html`<ul class="calls">${shown.map((each) => html`<${Call} key=${each.n} of=${each} />`)}</ul>`
+          : !search && html`<p class="fine">None yet.</p>`
       }</section></aside>`;
 }

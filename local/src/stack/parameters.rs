@@ -12,6 +12,8 @@ use simulated_aws::calls::{AWS_PATH, ZEPTOMAIL_PATH};
 
 /// The routes that read their query, and refuse unknown parameters themselves.
 const ROUTES_WITH_QUERY: [&str; 2] = ["/local/mail", "/local/events"];
+/// The same, with the name of a table at the end.
+const TABLE_ROUTES: &str = "/local/tables/";
 
 /// The body of a route without parameters.
 #[derive(Deserialize)]
@@ -44,6 +46,7 @@ pub(super) async fn refuse_unknown_query(request: Request, next: Next) -> Respon
         && !path.starts_with(ZEPTOMAIL_PATH);
     if is_ours
         && !ROUTES_WITH_QUERY.contains(&path)
+        && !path.starts_with(TABLE_ROUTES)
         && let Some((name, _)) = url::form_urlencoded::parse(query.as_bytes()).next()
     {
         return unprocessable(format!("unknown query parameter `{name}`: {path} has none"));

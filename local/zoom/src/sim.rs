@@ -414,7 +414,7 @@ pub(super) async fn expire_tokens(State(zoom): State<Zoom>, body: Bytes) -> Resp
 }
 
 pub(super) async fn webhooks(State(zoom): State<Zoom>) -> Json<Value> {
-    Json(json!({ "items": zoom.webhooks() }))
+    Json(json!({ "items": zoom.webhooks(), "events": webhooks::EVENTS }))
 }
 
 pub(super) async fn deliver(State(zoom): State<Zoom>) -> StatusCode {

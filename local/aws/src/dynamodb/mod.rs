@@ -5,6 +5,7 @@
 //! (`capacity`), rejects requests that the emulator accepts and AWS does not (`guard`), and applies
 //! the faults that are specific to DynamoDB (`partial`).
 
+mod browse;
 mod capacity;
 mod guard;
 mod partial;

@@ -65,7 +65,9 @@ pub(super) fn sweep(
     Ok(deleted)
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> Result<T, DynoxideError> {
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    json: serde_json::Value,
+) -> Result<T, DynoxideError> {
     serde_json::from_value(json).map_err(malformed)
 }
 

@@ -7,18 +7,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
-use jiff::Timestamp;
-use rusqlite::params;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::browse;
 use super::error::SqsError;
 use super::moves::{self, StartMessageMoveTask};
 use super::settings::arn;
 use super::{QueueTransaction, Queues};
-
-/// The maximum number of listed messages per queue.
-const MAX_SHOWN_MESSAGES: u32 = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,7 +45,7 @@ impl Queues {
     }
 }
 
-fn to_response(response: Result<Value, SqsError>) -> Response {
+pub(super) fn to_response(response: Result<Value, SqsError>) -> Response {
     match response {
         Ok(response) => Json(response).into_response(),
         Err(error) => {
@@ -74,21 +70,7 @@ fn sources(transaction: &QueueTransaction<'_>) -> Result<BTreeMap<String, Vec<St
 fn list(transaction: &QueueTransaction<'_>) -> Result<Value, SqsError> {
     let mut items = Vec::new();
     for (queue, sources) in sources(transaction)? {
-        let messages = transaction
-            .database
-            .prepare_cached(
-                "SELECT id, body, sent_at, receives FROM messages WHERE queue = ?1 ORDER BY number LIMIT ?2",
-            )?
-            .query_map(params![queue, MAX_SHOWN_MESSAGES], |row| {
-                let sent_at: i64 = row.get(2)?;
-                Ok(json!({
-                    "id": row.get::<_, String>(0)?,
-                    "body": row.get::<_, String>(1)?,
-                    "sent_at": Timestamp::from_millisecond(sent_at).unwrap_or_default(),
-                    "received": row.get::<_, i64>(3)?,
-                }))
-            })?
-            .collect::<Result<Vec<_>, _>>()?;
+        let messages = browse::messages(transaction, &queue)?;
         items.push(json!({ "queue": queue, "sources": sources, "messages": messages }));
     }
     Ok(json!({ "items": items }))
@@ -107,9 +89,10 @@ fn redrive(transaction: &QueueTransaction<'_>, queue: &str) -> Result<Value, Sqs
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use axum::body::{Body, to_bytes};
     use axum::extract::Request;
+    use jiff::Timestamp;
     use shared::clock::Clock;
     use shared::random::Random;
     use tower::ServiceExt as _;
@@ -118,7 +101,7 @@ mod tests {
     use crate::names::Names;
     use crate::template::Template;
 
-    fn queues() -> Queues {
+    pub(in crate::sqs) fn queues() -> Queues {
         let template = Template::parse(crate::template::TEMPLATE).unwrap();
         let clock = Clock::stopped_at(Timestamp::from_second(1_800_000_000).unwrap());
         let base = "http://localhost:4000";

@@ -5,6 +5,7 @@
 //! transaction. FIFO queues, tags, permissions and encryption are not supported.
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>
 
+mod browse;
 mod dead_letters;
 mod digest;
 mod error;

@@ -38,7 +38,7 @@ export function Question() {
     asked.resolve(value);
   };
   const missing = asked.field?.required && !text.trim();
-  return html`<${Dialog} key=${asked.title} title=${asked.title} onClose=${() => answer(null)}>
+  return html`<${Dialog} key=${asked} title=${asked.title} onClose=${() => answer(null)}>
     <form onSubmit=${(event) => {
       event.preventDefault();
       if (!missing) answer({ text: text.trim() });

@@ -104,6 +104,26 @@ const KINDS = {
   meeting_missing: ['warn', 'No meeting yet'],
 };
 
+function NoticeItem({ of, onOpen, onAct }) {
+  const [icon, word] = KINDS[of.kind] || ['bell', of.kind.replaceAll('_', ' ')];
+  const label = of.title ? `${word}: ${of.title}` : word;
+  return html`<li class=${of.read_at ? 'read' : 'new'}>
+    <span class="notice-icon"><${Icon} name=${icon} /></span>
+    <div><button type="button" class="notice-open" onClick=${onOpen}>
+        ${word}${of.title && html`: <bdi>${of.title}</bdi>`}</button>
+      ${of.starts_at && html`<p>${day(of.starts_at, HERE)}, ${hour(of.starts_at, HERE)}</p>`}
+      <p class="fine"><time datetime=${of.created_at}>${stamp(of.created_at, HERE)}</time>
+        ${!of.read_at && html`${' '}<${Badge} tone="info">New<//>`}</p></div>
+    <div class="notice-actions">
+      ${
+        !of.read_at &&
+        html`<${Button} kind="quiet" small icon="check" label=${`Mark as read: ${label}`}
+          onClick=${() => onAct(of, 'read', 'Mark a notification as read')} />`
+      }
+      <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${label}`}
+        onClick=${() => onAct(of, 'dismiss', 'Dismiss a notification')} /></div></li>`;
+}
+
 export function Notices({ as }) {
   const list = useLoad(`notices ${as}`, () => api(as).get('/v1/me/notifications?limit=50'));
   const act = (notice, what, label, done) =>
@@ -117,24 +137,9 @@ export function Notices({ as }) {
     <${Loaded} of=${list} height=${68}>${(page) =>
       page.items.length
         ? html`<ul class="notices">
-      ${page.items.map((notice) => {
-        const [icon, word] = KINDS[notice.kind] || ['bell', notice.kind];
-        const read = Boolean(notice.read_at);
-        const told = notice.title ? `${word}: ${notice.title}` : word;
-        return html`<li key=${notice.id} class=${read ? 'read' : 'new'}>
-          <span class="notice-icon"><${Icon} name=${icon} /></span>
-          <div><button type="button" class="notice-open" onClick=${() => open(notice)}>${told}</button>
-            ${notice.starts_at && html`<p>${day(notice.starts_at, HERE)}, ${hour(notice.starts_at, HERE)}</p>`}
-            <p class="fine"><time datetime=${notice.created_at}>${stamp(notice.created_at, HERE)}</time>
-              ${!read && html` <${Badge} tone="info">New<//>`}</p></div>
-          <div class="notice-actions">${
-            !read &&
-            html`<${Button} kind="quiet" small icon="check"
-            label=${`Mark as read: ${told}`} onClick=${() => act(notice, 'read', 'Mark a notification as read')} />`
-          }
-            <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${told}`}
-              onClick=${() => act(notice, 'dismiss', 'Dismiss a notification')} /></div></li>`;
-      })}</ul>`
+      ${page.items.map(
+        (notice) => html`<${NoticeItem} key=${notice.id} of=${notice} onOpen=${() => open(notice)} onAct=${act} />`,
+      )}</ul>`
         : html`<${Empty} icon="bell" title="No notifications">News about your classes appears here.<//>`}<//>`;
 }
 

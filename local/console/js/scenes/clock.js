@@ -3,8 +3,9 @@ import { html, useState } from '../ui.js';
 import { all, stack } from '../api.js';
 import { click } from '../cost.js';
 import { say } from '../notes.js';
-import { HERE, hour, longDay, now, setClock, span, useNow } from '../time.js';
+import { HERE, hour, longDay, now, setClock, span, useNow, wall } from '../time.js';
 import { Button } from '../parts/basic.js';
+import { Text } from '../parts/form.js';
 
 const SWEEPS = [
   ['reminder-sweep', 'Reminders and repairs', 'every 5 minutes'],
@@ -36,30 +37,53 @@ async function nextClass() {
   await move('To the next class', { now: new Date(new Date(classes[0].starts_at).getTime() - EARLY_MS).toISOString() });
 }
 
-export function Clock() {
-  const at = useNow(1000);
-  const [results, setResults] = useState({});
-  const run = (name) =>
+/** How far the stack's clock is from this machine's, in words. */
+function difference(at) {
+  const ahead = at - Date.now();
+  if (Math.abs(ahead) <= 2000) return 'as on this machine';
+  return `${span(Math.abs(ahead))} ${ahead > 0 ? 'ahead of' : 'behind'} this machine`;
+}
+
+/** Sets the clock to a date and time of this machine's time zone. */
+function SetClock() {
+  const [when, setWhen] = useState(() => {
+    const { date, time } = wall(now(), HERE);
+    return `${date}T${time}`;
+  });
+  const set = (event) => {
+    event.preventDefault();
+    return move('Set the clock', { now: new Date(when).toISOString() });
+  };
+  return html`<form class="row end-row" onSubmit=${set} aria-label="Set the clock">
+    <${Text} label="Date and time" type="datetime-local" value=${when} onInput=${setWhen} required />
+    <${Button} type="submit">Set<//></form>`;
+}
+
+function Sweep({ name, word, how }) {
+  const [result, setResult] = useState();
+  const run = () =>
     click(`Run ${name}`, async () => {
-      const result = await stack.post(`/local/schedules/${name}/run`);
-      setResults((held) => ({ ...held, [name]: result }));
+      setResult(await stack.post(`/local/schedules/${name}/run`));
       say(`${name} has run.`);
     });
-  return html`<div class="clock"><p class="clock-face"><time>${hour(at, HERE)}</time><span>${longDay(at, HERE)}<br />
-    <span class="fine">${HERE}
-      ${Math.abs(at - Date.now()) > 2000 ? `, ${span(Math.abs(at - Date.now()))} ${at > Date.now() ? 'ahead of' : 'behind'} this machine` : ', as on this machine'}</span></span></p>
-    <div class="acts"><${Button} onClick=${() => move('Advance 10 minutes', { advance: '10m' })}>+ 10 min<//><${Button}
-      onClick=${() => move('Advance one hour', { advance: '1h' })}>+ 1 h<//>
-      <${Button} onClick=${() => move('Advance one day', { advance: '24h' })}>+ 24 h<//><${Button} kind="primary"
-        onClick=${nextClass}>To the next class<//></div>
-    <p class="hint">Due schedules run at once. “To the next class” stops ten minutes before it, inside the join window.</p>
+  return html`<li><div><strong>${word}</strong><span class="fine"><code>${name}</code>, ${how}</span>
+      ${result !== undefined && html`<pre>${JSON.stringify(result, null, 1)}</pre>`}</div>
+    <${Button} small onClick=${run}>Run now<//></li>`;
+}
+
+export function Clock() {
+  const at = useNow(1000);
+  const advance = (label, by) =>
+    html`<${Button} onClick=${() => move(`Advance ${label}`, { advance: by })}>+ ${label}<//>`;
+  return html`<div class="clock">
+    <p class="clock-face"><time>${hour(at, HERE)}</time>
+      <span>${longDay(at, HERE)}<br /><span class="fine">${HERE}, ${difference(at)}</span></span></p>
+    <div class="acts">${advance('10 min', '10m')}${advance('1 h', '1h')}${advance('24 h', '24h')}
+      <${Button} kind="primary" onClick=${nextClass}>To the next class<//></div>
+    <p class="hint">Due schedules run at once. “To the next class” stops ten minutes before it, inside the join
+      window.</p>
+    <${SetClock} />
     <h3>Sweeps</h3><ul class="sweeps">${SWEEPS.map(
-      ([
-        name,
-        word,
-        how,
-      ]) => html`<li key=${name}><div><strong>${word}</strong><span class="fine"><code>${name}</code>, ${how}</span>
-      ${results[name] !== undefined && html`<pre>${JSON.stringify(results[name], null, 1)}</pre>`}</div><${Button} small
-        onClick=${() => run(name)} label=${undefined}>Run now<//></li>`,
+      ([name, word, how]) => html`<${Sweep} key=${name} name=${name} word=${word} how=${how} />`,
     )}</ul></div>`;
 }

@@ -5,14 +5,49 @@ import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { ask } from '../notes.js';
 import { stamp, HERE } from '../time.js';
-import { Button, Empty, Loaded } from '../parts/basic.js';
+import { counted } from '../plural.js';
+import { Badge, Button, Empty, Loaded } from '../parts/basic.js';
+import { pretty } from './pretty.js';
 
-function pretty(body) {
+/**
+ * Returns `{kind, to, error}` of a message. Mails name people by their user id, and invited addresses by a pseudonym,
+ * so that erasing a person needs no look at queues.
+ */
+function facts(body) {
+  let message = {};
   try {
-    return JSON.stringify(JSON.parse(body), null, 2);
+    message = JSON.parse(body) ?? {};
   } catch {
-    return body;
+    return { kind: 'unreadable', to: null, error: 'The message is not JSON.' };
   }
+  const { type, kind, user, recipient, error } = message;
+  return {
+    kind: kind || type || 'unreadable',
+    to: user || (recipient && `an invited address (${recipient.slice(0, 8)})`),
+    error: error || (type ? 'The message was received too often.' : 'No function can read the message.'),
+  };
+}
+
+function Message({ of }) {
+  const { kind, to, error } = facts(of.body);
+  return html`<li class="dead-letter"><p><${Badge} tone="bad">${kind.replaceAll('_', ' ')}<//>
+      ${to && html`${' '}to <bdi>${to}</bdi>`}</p>
+    <p>${error}</p>
+    <p class="fine">since ${stamp(of.sent_at, HERE)}, received ${counted(of.received, 'time')}</p>
+    <details><summary class="fine">Details</summary>
+      <pre tabindex="0" aria-label="The message">${pretty(of.body)}</pre></details></li>`;
+}
+
+function Queue({ of, onRedrive }) {
+  const count = of.messages.length;
+  return html`<section class="card dead" aria-label=${of.queue}>
+    <header><div><h3>${of.queue}</h3><p class="fine">failed messages of ${of.sources.join(' and ')}</p></div>
+      ${count > 0 && html`<${Button} onClick=${() => onRedrive(of.queue, count)}>Redrive ${count}<//>`}</header>
+    ${
+      count
+        ? html`<ul>${of.messages.map((message) => html`<${Message} key=${message.id} of=${message} />`)}</ul>`
+        : html`<${Empty} icon="check" title="No dead letters" />`
+    }</section>`;
 }
 
 export function DeadLetters() {
@@ -20,7 +55,7 @@ export function DeadLetters() {
   const redrive = async (queue, count) => {
     const sure = await ask({
       title: 'Redrive the messages?',
-      text: `${count === 1 ? 'One message goes' : `${count} messages go`} back to the queue and start over. Fix the cause first.`,
+      text: `${counted(count, 'message')} will return to the queue and start over. Fix the cause first.`,
       yes: 'Redrive',
       no: 'Not yet',
       danger: false,
@@ -31,23 +66,5 @@ export function DeadLetters() {
       });
   };
   return html`<${Loaded} of=${list}>${({ items }) =>
-    items.map(
-      (of) => html`<section class="card dead" key=${of.queue} aria-label=${of.queue}><header><div><h3>${of.queue}</h3><p
-        class="fine">failed messages of ${of.sources.join(' and ')}</p></div>
-    ${
-      of.messages.length > 0 &&
-      html`<${Button}
-      onClick=${() => redrive(of.queue, of.messages.length)}>Redrive ${of.messages.length}<//>`
-    }</header>
-    ${
-      of.messages.length
-        ? html`<ul>${of.messages.map(
-            (message) => html`<li key=${message.id}><details><summary><code>
-          ${message.id.slice(0, 8)}</code> <span
-            class="fine">since ${stamp(message.sent_at, HERE)}, received ${message.received} times</span></summary><pre
-              tabindex="0" aria-label="The message">${pretty(message.body)}</pre></details></li>`,
-          )}</ul>`
-        : html`<${Empty} icon="check" title="No dead letters" />`
-    }</section>`,
-    )}<//>`;
+    items.map((of) => html`<${Queue} key=${of.queue} of=${of} onRedrive=${redrive} />`)}<//>`;
 }

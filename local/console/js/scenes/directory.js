@@ -20,6 +20,10 @@ export function Directory() {
   ];
   const [, name, email] = people.find(([id]) => id === who);
   const [title, setTitle] = useState('Algebra I');
+  const enrol = () =>
+    click('Enrol somebody', () => school.put(`${COURSE}/enrollments/${who}`, { email, name }), {
+      done: `${name} is enrolled.`,
+    });
   const revoke = async () => {
     const sure = await ask({
       title: `Remove ${name} from Algebra I?`,
@@ -70,7 +74,6 @@ export function Directory() {
           type="submit">Rename<//></form>
       <div class="row end-row"><${Select} label="Person" value=${who} onChange=${setWho}
         options=${people.map(([id, word]) => [id, word])} />
-        <${Button}
-          onClick=${() => click('Enrol somebody', () => school.put(`${COURSE}/enrollments/${who}`, { email, name }), { done: `${name} is enrolled.` })}>Enrol<//><${Button} kind="danger-quiet" onClick=${revoke}>Remove<//></div>
+        <${Button} onClick=${enrol}>Enrol<//><${Button} kind="danger-quiet" onClick=${revoke}>Remove<//></div>
       <${Switch} label="Live classes" hint="The switch for everybody" checked=${enabled} onChange=${turn} /></div>`;
 }

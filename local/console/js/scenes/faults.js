@@ -6,7 +6,8 @@ import { useLoad } from '../load.js';
 import { Badge, Button, Empty, Loaded } from '../parts/basic.js';
 import { Select, Text } from '../parts/form.js';
 
-// The services with their operations and kinds of faults. `webhook` means Zoom's deliveries of events. The stack refuses other combinations.
+// The services with their operations and kinds of faults. `webhook` means Zoom's deliveries of events. The stack
+// refuses other combinations.
 const OPERATIONS = {
   zoom: [
     '*',
@@ -111,10 +112,12 @@ export function Faults() {
       [field]: value,
       ...(field === 'service' && { operation: OPERATIONS[value][0], kind: value === 'webhook' ? 'drop' : 'error' }),
     }));
+  const remove = () =>
+    click('Remove all faults', () => stack.delete('/local/faults'), { done: 'All faults are removed.' });
   const inject = (event) => {
     event.preventDefault();
     click('Inject a fault', () => stack.post('/local/faults', { ...fault, times: Number(fault.times) }), {
-      done: 'It waits for the next call that fits.',
+      done: 'The next matching call fails.',
     });
   };
   return html`<form class="card form-card" onSubmit=${inject}><div class="row">
@@ -126,7 +129,7 @@ export function Faults() {
       <${Text} label="How many calls" type="number" min="1" max="100" value=${fault.times} onInput=${set('times')} />
         </div>
       <footer class="form-foot"><${Button} type="submit" kind="primary">Inject<//></footer></form>
-    <h3>Waiting to happen</h3>
+    <h3>Active faults</h3>
     <${Loaded} of=${list} lines=${1} height=${48}>${(of) => {
       const items = of.items || of.faults || of;
       return items.length
@@ -135,7 +138,7 @@ export function Faults() {
           <//> <strong>${each.service}</strong> ${each.operation} <span class="fine">× ${each.times}</span></li>`,
           )}</ul>
         <p><${Button}
-          onClick=${() => click('Take the faults back', () => stack.delete('/local/faults'), { done: 'Nothing is waiting to go wrong.' })}>Take all back<//></p>`
-        : html`<${Empty} icon="check" title="Nothing is waiting to go wrong" />`;
+          onClick=${remove}>Remove all<//></p>`
+        : html`<${Empty} icon="check" title="No active faults" />`;
     }}<//>`;
 }

@@ -56,11 +56,15 @@ export function Hosts() {
   );
   const list = useLoad('hosts', () => all(PLATFORM.key, '/v1/hosts?limit=100'), { every: 5000 });
   const [removing, setRemoving] = useState(null);
+  const sweep = () =>
+    click('Run meeting-sweep', () => stack.post('/local/schedules/meeting-sweep/run'), {
+      done: 'The meeting sweep has run.',
+    });
   const name = (id) => (people.data || []).find((person) => person.id === id)?.name || id;
   return html`<${Note} icon="video" title="The platform’s own Zoom account">
-    <p>A trainer with an active host needs no Zoom login. The meeting sweep carries requests out, every five minutes.</p>
-      <${Button} small
-        onClick=${() => click('Run meeting-sweep', () => stack.post('/local/schedules/meeting-sweep/run'), { done: 'The meeting sweep has run.' })}>Run it now<//><//>
+    <p>A trainer with an active host needs no Zoom login. The meeting sweep carries requests out, every five
+      minutes.</p>
+      <${Button} small onClick=${sweep}>Run it now<//><//>
     <${Loaded} of=${list} height=${70}>${(hosts) =>
       hosts.length
         ? html`<ul class="card people hosts" aria-label="Hosts">${hosts.map(

@@ -2,9 +2,11 @@
 import { html, useState } from '../ui.js';
 import { call, stack } from '../api.js';
 import { useLoad } from '../load.js';
+import { counted } from '../plural.js';
 import { go, href } from '../route.js';
 import { stamp, HERE } from '../time.js';
 import { Badge, CopyButton, Empty, Loaded, Segments } from '../parts/basic.js';
+import { Search, matches } from '../parts/search.js';
 
 const KINDS = {
   cancelled: 'bad',
@@ -16,33 +18,34 @@ const KINDS = {
 };
 
 export function Mail({ id }) {
+  const [search, setSearch] = useState('');
   const list = useLoad('mail', async () => (await stack.get('/local/mail')).items.reverse());
-  return html`<${Loaded} of=${list} height=${60}>${(items) =>
-    items.length
-      ? html`<div class="split${id ? ' chosen' : ''}">
-    <ul class="mails" aria-label="Mails">${items.map(
-      (mail) => html`<li key=${mail.id}><a href=${href('scenes', `mail/${mail.id}`)}
-        aria-current=${mail.id === id ? 'true' : undefined}
-      onClick=${(event) => {
-        event.preventDefault();
-        go('scenes', `mail/${mail.id}`);
-      }}>
-      <span class="mail-to">${mail.to}</span><time class="fine" datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}
-        </time>
-      <span class="mail-subject">${mail.subject}</span>${
-        mail.kind &&
-        html`<${Badge}
-        tone=${KINDS[mail.kind] || 'quiet'}>${mail.kind.replaceAll('_', ' ')}<//>`
-      }</a></li>`,
-    )}</ul>
-    <div class="reader">${
-      id
-        ? html`<${Letter} key=${id} id=${id} />`
-        : html`<${Empty} icon="mail"
-      title="Choose a mail" />`
-    }</div></div>`
-      : html`<${Empty} icon="mail"
-        title="No mail yet">No mail leaves this machine. Invitations, changes, reminders and cancellations appear here.<//>`}<//>`;
+  return html`<${Loaded} of=${list} height=${60}>${(items) => {
+    if (!items.length)
+      return html`<${Empty} icon="mail" title="No mail yet">No mail leaves this machine. Invitations, changes,
+        reminders and cancellations appear here.<//>`;
+    const found = items.filter((mail) => matches(`${mail.to} ${mail.subject} ${mail.kind || ''}`, search));
+    return html`<div class="split${id ? ' chosen' : ''}"><div class="finder">
+        <${Search} label="Search mails" value=${search} onInput=${setSearch} />
+        <p class="fine" role="status">${search && `${counted(found.length, 'mail')} found`}</p>
+        <ul class="mails" aria-label="Mails">
+          ${found.map((mail) => html`<${Envelope} key=${mail.id} of=${mail} chosen=${mail.id === id} />`)}</ul></div>
+      <div class="reader">${
+        id ? html`<${Letter} key=${id} id=${id} />` : html`<${Empty} icon="mail" title="Choose a mail" />`
+      }</div></div>`;
+  }}<//>`;
+}
+
+function Envelope({ of, chosen }) {
+  const place = `mail/${of.id}`;
+  return html`<li><a href=${href('scenes', place)} aria-current=${chosen ? 'true' : undefined}
+    onClick=${(event) => {
+      event.preventDefault();
+      go('scenes', place);
+    }}>
+    <span class="mail-to">${of.to}</span><time class="fine" datetime=${of.sent_at}>${stamp(of.sent_at, HERE)}</time>
+    <span class="mail-subject"><bdi>${of.subject}</bdi></span>
+    ${of.kind && html`<${Badge} tone=${KINDS[of.kind] || 'quiet'}>${of.kind.replaceAll('_', ' ')}<//>`}</a></li>`;
 }
 
 function Letter({ id }) {

@@ -43,6 +43,20 @@ export function Meetings({ id }) {
       : html`<${Empty} icon="video" title="Zoom has no meetings yet">Schedule a class as Tara to create one.<//>`}<//>`;
 }
 
+/** A participant, who can leave or lose the connection. */
+function Inside({ of, onAct }) {
+  const which = { participant_uuid: of.participant_uuid };
+  return html`<li><${Avatar} of=${{ name: of.name }} size="small" />
+    <span><bdi>${of.name}</bdi>${of.host && html`${' '}<${Badge} tone="info">Host<//>`}
+      <span class="fine">${' since '}${hour(of.join_time, HERE)}</span></span>
+    ${
+      !of.host &&
+      html`<${Button} small kind="quiet" onClick=${() => onAct('A participant leaves', 'leave', which)}>Leave<//>
+        <${Button} small kind="quiet"
+          onClick=${() => onAct('A client loses its connection', 'kill', which)}>Disconnect<//>`
+    }</li>`;
+}
+
 function Meeting({ id }) {
   const meeting = useLoad(`meeting ${id}`, () => stack.get(`/zoom/sim/meetings/${id}`), { every: 3000 });
   const [name, setName] = useState('Ada Lovelace');
@@ -75,7 +89,7 @@ function Meeting({ id }) {
       ${of.id} · ${of.host_email} ${status(of.status)}</p></header>
       <div class="acts">${
         of.status === 'started'
-          ? html`<${Button} kind="danger-quiet"
+          ? html`<${Button} kind="danger"
         onClick=${end}>End for everyone<//>`
           : of.status !== 'deleted' &&
             html`<${Button} kind="primary"
@@ -84,7 +98,8 @@ function Meeting({ id }) {
         ${
           of.instances.length > 0 &&
           html`<${Button} icon="record"
-          onClick=${() => act('Recording ready', 'recording', null, 'Zoom reported the recording.')}>Recording is ready<//>`
+          onClick=${() => act('Recording ready', 'recording', null, 'Zoom reported the recording.')}>
+            Recording is ready<//>`
         }
         ${
           of.status !== 'deleted' &&
@@ -102,18 +117,8 @@ function Meeting({ id }) {
       }
       <h4>In the meeting</h4>${
         inside.length
-          ? html`<ul class="inside">${inside.map(
-              (who) => html`<li key=${who.participant_uuid}><${Avatar} of=${{ name: who.name }} size="small" /><span>
-                ${who.name}${who.host && html` <${Badge} tone="info">Host<//>`}<span
-                  class="fine"> since ${hour(who.join_time, HERE)}</span></span>
-        ${
-          !who.host &&
-          html`<${Button} small kind="quiet"
-          onClick=${() => act('A participant leaves', 'leave', { participant_uuid: who.participant_uuid })}>Leave<//>
-            <${Button} small kind="quiet"
-              onClick=${() => act('A client loses its connection', 'kill', { participant_uuid: who.participant_uuid })}>Disconnect<//>`
-        }</li>`,
-            )}</ul>`
+          ? html`<ul class="inside">
+            ${inside.map((who) => html`<${Inside} key=${who.participant_uuid} of=${who} onAct=${act} />`)}</ul>`
           : html`<p class="fine">Nobody.</p>`
       }
       <details class="more"><summary>Requests to Zoom (${of.requests.length})</summary><pre tabindex="0"

@@ -85,7 +85,7 @@ function Class({ as, session, isNext = false }) {
         ${session.record_session && html`<${Badge} icon="record">Recorded<//>`}</p>
       ${isNext && html`<${Countdown} of=${session} at=${at} />`}</div>
     <div class="class-acts"><${Door} as=${as} session=${session} at=${at} />
-      ${isNext && html`<${ToCalendar} as=${as} session=${session} />`}
+      ${isNext && html`<${ToCalendar} session=${session} />`}
       ${
         session.has_recording &&
         html`<${Go} as=${as} to=${`classes/${session.id}/recordings`} class="button"
@@ -93,9 +93,9 @@ function Class({ as, session, isNext = false }) {
       }</div></li>`;
 }
 
-function ToCalendar({ as, session }) {
+function ToCalendar({ session }) {
   return html`<${Button} kind="quiet" icon="calendar" aria-label=${`Add to calendar: ${session.title}`}
-    onClick=${() => saveCalendar(as, session)}>Add to calendar<//>`;
+    onClick=${() => saveCalendar(session)}>Add to calendar<//>`;
 }
 
 const PARTS = [
@@ -115,7 +115,7 @@ function One({ as, of, part, section }) {
   const at = useDoor(of);
   const [, title] = PARTS.find(([key]) => key === part);
   const acts = html`<${Door} as=${as} session=${of} at=${at} />
-    ${!isOver(of) && html`<${ToCalendar} as=${as} session=${of} />`}`;
+    ${!isOver(of) && html`<${ToCalendar} session=${of} />`}`;
   return html`
     <${Heading} as=${as} part=${title} back=${['classes', 'Your live classes']} actions=${acts}>${of.title}<//>
     <p class="class-facts">${startsSoon(of, at) ? html`<${Soon} />` : html`<${Status} of=${of.status} />`}

@@ -1,4 +1,5 @@
 // A trainer's actions on a class, shared by the list and the detail page.
+import { html } from '../ui.js';
 import { api } from '../api.js';
 import { click } from '../cost.js';
 import { ask } from '../notes.js';
@@ -6,7 +7,7 @@ import { counted } from '../plural.js';
 
 export async function cancel(as, session) {
   const sure = await ask({
-    title: `Cancel “${session.title}”?`,
+    title: html`Cancel “<bdi>${session.title}</bdi>”?`,
     text:
       'Everyone who was invited gets a cancellation by mail with a calendar update, and the meeting is deleted at ' +
       'Zoom. This cannot be undone.',
@@ -25,7 +26,7 @@ export async function cancel(as, session) {
 export async function resend(as, session) {
   const sure = await ask({
     title: 'Send the invitation again?',
-    text: `Everyone invited to “${session.title}” gets the current invitation by mail again.`,
+    text: html`Everyone invited to “<bdi>${session.title}</bdi>” gets the current invitation by mail again.`,
     yes: 'Send again',
     no: 'Not now',
     danger: false,

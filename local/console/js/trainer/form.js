@@ -212,7 +212,8 @@ function Form({ as, name, session, initial, capabilities }) {
       const warnings = Object.entries(WARNINGS)
         .filter(([key]) => saved.warnings.includes(key))
         .map(([, words]) => ` ${words}`);
-      say(`${session ? 'Saved.' : `“${saved.title}” is scheduled.`}${warnings.join('')}`);
+      const what = session ? 'Saved.' : html`“<bdi>${saved.title}</bdi>” is scheduled.`;
+      say(html`${what}${warnings.join('')}`);
       leave(session ? `classes/${saved.id}` : 'classes');
     } catch (told) {
       setProblem(told);
