@@ -3,8 +3,17 @@ import { as } from './lib/people.js';
 import { test, equal, eventually } from './lib/runner.js';
 import { TITLES } from './walk.js';
 
-/** The pages by address: the heading with the focus, and the title. `ID` is a class that has ended. */
+/**
+ * The pages by address: the heading with the focus, and the title. `ID` is a class that has ended, and `NONE` no class. The
+ * last address of each person is a page, which later tests go on with.
+ */
 const PAGES = [
+  ['#/tara/classes/NONE', 'Class not found', 'Class not found · Tara'],
+  ['#/sam/classes/NONE', 'Class not found', 'Class not found · Sam'],
+  ['#/sam/nonsense', 'Page not found', 'Page not found · Sam'],
+  ['#/gil/nonsense', 'Page not found', 'Page not found · Gil'],
+  ['#/platform/nonsense', 'Page not found', 'Page not found · Platform'],
+  ['#/scenes/nonsense', 'Page not found', 'Page not found'],
   ['#/tara/classes', 'Classes', 'Classes · Tara'],
   ['#/tara/new', 'Schedule a class', 'Schedule a class · Tara'],
   ['#/tara/notices', 'Notifications', 'Notifications · Tara'],
@@ -13,22 +22,17 @@ const PAGES = [
   ['#/tara/classes/ID/report', `${TITLES.course}: After class`, `After class · ${TITLES.course} · Tara`],
   ['#/tara/classes/ID/timeline', `${TITLES.course}: Timeline`, `Timeline · ${TITLES.course} · Tara`],
   ['#/tara/classes/ID/edit', 'Edit class', 'Edit class · Tara'],
-  ['#/tara/classes/unknown', 'Class not found', 'Class not found · Tara'],
   ['#/sam/classes', 'Your live classes', 'Your live classes · Sam'],
   ['#/sam/classes/ID', `${TITLES.course}: Overview`, `Overview · ${TITLES.course} · Sam`],
   ['#/sam/classes/ID/recordings', `${TITLES.course}: After class`, `After class · ${TITLES.course} · Sam`],
-  ['#/sam/classes/unknown', 'Class not found', 'Class not found · Sam'],
   ['#/sam/notices', 'Notifications', 'Notifications · Sam'],
   ['#/sam/preferences', 'Preferences', 'Preferences · Sam'],
-  ['#/sam/nonsense', 'Page not found', 'Page not found · Sam'],
   ['#/gil/mail', 'Mailbox', 'Mailbox · Gil'],
-  ['#/gil/nonsense', 'Page not found', 'Page not found · Gil'],
   ['#/platform/bookings', 'Bookings', 'Bookings · Platform'],
   ['#/platform/payments', 'Payments', 'Payments · Platform'],
   ['#/platform/imports', 'Import', 'Import · Platform'],
   ['#/platform/runs', 'Runs', 'Runs · Platform'],
   ['#/platform/logs', 'Logs', 'Logs · Platform'],
-  ['#/platform/nonsense', 'Page not found', 'Page not found · Platform'],
   ['#/scenes/mail', 'Behind the scenes: Mail', 'Mail · Behind the scenes'],
   ['#/scenes/clock', 'Behind the scenes: Clock and sweeps', 'Clock and sweeps · Behind the scenes'],
   ['#/scenes/meetings', 'Behind the scenes: In the meeting', 'In the meeting · Behind the scenes'],
@@ -40,7 +44,6 @@ const PAGES = [
   ['#/scenes/usage', 'Behind the scenes: Usage', 'Usage · Behind the scenes'],
   ['#/scenes/directory', 'Behind the scenes: School', 'School · Behind the scenes'],
   ['#/scenes/hosts', 'Behind the scenes: Hosts', 'Hosts · Behind the scenes'],
-  ['#/scenes/nonsense', 'Page not found', 'Page not found'],
   ['#/all', 'Side by side', 'Side by side'],
   ['#/nobody/classes', 'Page not found', 'Page not found'],
 ];
@@ -67,7 +70,7 @@ export function arrivals(world) {
         (to) => {
           location.hash = to;
         },
-        hash.replace('ID', id),
+        hash.replace('ID', id).replace('NONE', `ses_${'a'.repeat(26)}`),
       );
       await arrived(heading, title);
     }

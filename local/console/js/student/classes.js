@@ -53,10 +53,9 @@ function Lists({ as, items, next }) {
   return html`
     ${
       next &&
-      html`<section class="next" aria-labelledby="next-class"><h3 id="next-class">Next class</h3>
+      html`<section class="next" aria-label="Next class"><p class="eyebrow" aria-hidden="true">Next class</p>
         <ul class="classes"><${Class} key=${next.id} as=${as} session=${next} isNext /></ul></section>`
     }
-    ${next && others.length > 0 && html`<h3>Later</h3>`}
     ${others.length > 0 && list(others)}`;
 }
 
@@ -73,7 +72,7 @@ function Class({ as, session, isNext = false }) {
   const soon = startsSoon(session, at);
   return html`<li class=${`class ${session.status}${soon ? ' soon' : ''}`}><${Leaf} of=${session} />
     <div class="class-main">
-      <h4><${Go} as=${as} to=${`classes/${session.id}`}><bdi>${session.title}</bdi><//></h4>
+      <h3><${Go} as=${as} to=${`classes/${session.id}`}><bdi>${session.title}</bdi><//></h3>
       <${When} of=${session} />
       <p class="class-facts">${soon ? html`<${Soon} />` : html`<${Status} of=${session.status} />`}
         <${Provider} of=${session.provider} />
