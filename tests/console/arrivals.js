@@ -7,7 +7,7 @@ import { TITLES } from './walk.js';
  * The pages by address: the heading with the focus, and the title. `ID` is a class that has ended, and `NONE` no class. The
  * last address of each person is a page, which later tests go on with.
  */
-const PAGES = [
+const pages = () => [
   ['#/tara/classes/NONE', 'Class not found', 'Class not found · Tara'],
   ['#/sam/classes/NONE', 'Class not found', 'Class not found · Sam'],
   ['#/sam/nonsense', 'Page not found', 'Page not found · Sam'],
@@ -65,7 +65,7 @@ export function arrivals(world) {
   test('every navigation moves the focus to the heading and names the window', async () => {
     const { id } = await world.find(TITLES.course);
     await as(page, 'Tara');
-    for (const [hash, heading, title] of PAGES) {
+    for (const [hash, heading, title] of pages()) {
       await page.evaluate(
         (to) => {
           location.hash = to;
