@@ -37,8 +37,9 @@ export function tools(world) {
     await page.getByLabel(/^Partition/).fill(`SESSION#${id}`);
     await page.getByRole('button', { name: 'Show', exact: true }).click();
     const items = page.getByRole('list', { name: 'Items' }).locator('li');
-    await items.filter({ hasText: id }).first().click();
-    await items.locator('pre', { hasText: TITLES.course }).first().waitFor();
+    const stored = items.filter({ hasText: TITLES.course }).first();
+    await stored.locator('summary').click();
+    await stored.locator('pre', { hasText: '"pk"' }).waitFor();
     const url = environment.OUTBOX_QUEUE_URL;
     await stack.post(
       '/local/aws/',
