@@ -27,6 +27,9 @@ const LOOKS = [
   ['phone', { width: 360, height: 780 }, 'light'],
 ];
 
+/** Only with screenshots, because it takes its time. */
+const FORCED = ['forced', { width: 1360, height: 860 }, 'light', 'active'];
+
 /** Whether the page is wider than the window, so that a phone would have to be pushed about. */
 const overflows = (page) =>
   page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -34,14 +37,14 @@ const overflows = (page) =>
 /** What was taken, as a page to look through. */
 export function gallery(world) {
   const row = (name) =>
-    `| ${name} | ${LOOKS.map(([look]) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`).join(' | ')} |`;
+    `| ${name} | ${[...LOOKS, FORCED].map(([look]) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`).join(' | ')} |`;
   const head = [
     '# The console, view by view',
     '',
     'Made by `npm run screenshots` in `tests/console`.',
     '',
-    `| | ${LOOKS.map(([look]) => look).join(' | ')} |`,
-    `| --- |${' --- |'.repeat(LOOKS.length)}`,
+    `| | ${[...LOOKS, FORCED].map(([look]) => look).join(' | ')} |`,
+    `| --- |${' --- |'.repeat(LOOKS.length + 1)}`,
   ];
   writeFileSync(new URL('README.md', world.screenshots), `${[...head, ...world.shot.sort().map(row)].join('\n')}\n`);
 }
@@ -63,9 +66,10 @@ async function shoot(page, file) {
 export async function inspect(world, page, name) {
   const found = [];
   if (world.screenshots) world.shot = [...new Set([...(world.shot || []), name])];
-  for (const [look, viewport, colorScheme] of LOOKS) {
+  const looks = world.screenshots ? [...LOOKS, FORCED] : LOOKS;
+  for (const [look, viewport, colorScheme, forcedColors = 'none'] of looks) {
     await page.setViewportSize(viewport);
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.emulateMedia({ colorScheme, forcedColors, reducedMotion: 'reduce' });
     await page.waitForTimeout(150);
     for (const violation of await violations(page)) found.push(`${look}: ${violation}`);
     const wider = await overflows(page);
@@ -77,6 +81,6 @@ export async function inspect(world, page, name) {
   }
   const [, viewport, colorScheme] = LOOKS[0];
   await page.setViewportSize(viewport);
-  await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+  await page.emulateMedia({ colorScheme, forcedColors: 'none', reducedMotion: 'reduce' });
   equal(found.join('\n    '), '', 'what is wrong');
 }
