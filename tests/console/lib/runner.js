@@ -31,11 +31,11 @@ export async function eventually(look, what, within = 20_000) {
 const GIVE_UP_AFTER = 3;
 
 /** Runs them all; `after` is called for each that failed, to keep what was to be seen. */
-export async function run(after) {
+export async function run(after, { giveUpAfter = GIVE_UP_AFTER } = {}) {
   const failed = [];
   let in_a_row = 0;
   for (const [name, body] of all) {
-    if (in_a_row === GIVE_UP_AFTER) {
+    if (in_a_row === giveUpAfter) {
       failed.push(name);
       continue;
     }

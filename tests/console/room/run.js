@@ -21,19 +21,28 @@ const failures = pathToFileURL(`${resolve(root, process.env.CARGO_TARGET_DIR || 
 mkdirSync(failures, { recursive: true });
 
 // Any other key than the made-up one makes the room load Zoom's client.
-const { base, stop } = await stack(process.argv.slice(2).find((word) => !word.startsWith('-')), ['--set', 'zoom_sdk_key=key-of-a-real-app']);
+const { base, stop } = await stack(
+  process.argv.slice(2).find((word) => !word.startsWith('-')),
+  ['--set', 'zoom_sdk_key=key-of-a-real-app'],
+);
 const zoom = await serveZoom(directory);
 const browser = await launch(zoom.flags);
 tests({ browser, base, zoom, world: await scene(base) });
-const well = await run(async (name) => {
-  const pages = browser.contexts().flatMap((context) => context.pages());
-  for (const [n, page] of pages.entries())
-    await page.screenshot({
-      path: new URL(`room-${name.replace(/\W+/g, '-').slice(0, 60)}-${n}.png`, failures).pathname,
-    });
-  // A failed test leaves its window open, which the next one must not find.
-  for (const context of browser.contexts()) await context.close();
-});
+const well = await run(
+  async (name) => {
+    const pages = browser.contexts().flatMap((context) => context.pages());
+    for (const [n, page] of pages.entries()) {
+      console.log(`    shown: ${(await page.innerText('body')).replace(/\s+/g, ' ').slice(0, 300)}`);
+      const file = `room-${name.replace(/\W+/g, '-').slice(0, 60)}-${n}.png`;
+      await page.screenshot({ path: new URL(file, failures).pathname });
+    }
+    // A failed test leaves its window open, which the next one must not find.
+    for (const context of browser.contexts()) await context.close();
+    Object.assign(zoom.network, { state: 'good', service: 'refusing' });
+  },
+  // The tests do not depend on each other.
+  { giveUpAfter: Infinity },
+);
 await browser.close();
 zoom.stop();
 stop();

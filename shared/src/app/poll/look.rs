@@ -46,41 +46,35 @@ struct Shown {
     /// The response may change at this time without a change of an item.
     changes_at: Timestamp,
     shown_at: Timestamp,
-    /// When each item was read.
-    polls_at: Timestamp,
-    session_at: Timestamp,
-    access_at: Timestamp,
+    /// When each [`Part`] was read.
+    read_at: [Timestamp; 3],
 }
 
 impl Shown {
-    fn at(&mut self, part: Part) -> &mut Timestamp {
-        match part {
-            Part::Polls => &mut self.polls_at,
-            Part::Session => &mut self.session_at,
-            Part::Access => &mut self.access_at,
-        }
+    fn at(&self, part: Part) -> Timestamp {
+        self.read_at[part as usize]
     }
 
     /// Returns the two items that a look reads: the one that changes most, and the older of the others.
-    fn due(&mut self) -> [Part; 2] {
+    fn due(&self) -> [Part; 2] {
         let is_live = self.next_look_seconds < next_look::IDLE_SECONDS;
         let (first, other) = match is_live {
             true => (Part::Polls, Part::Session),
             false => (Part::Session, Part::Polls),
         };
-        let is_access_older = self.access.is_some() && self.access_at <= *self.at(other);
+        let is_access_older = self.access.is_some() && self.at(Part::Access) <= self.at(other);
         [first, if is_access_older { Part::Access } else { other }]
     }
 
     /// Returns whether the items that are not read are recent.
-    fn trusts_rest(&mut self, due: [Part; 2], now: Timestamp) -> bool {
+    fn trusts_rest(&self, due: [Part; 2], now: Timestamp) -> bool {
         let all = [Part::Polls, Part::Session, Part::Access];
         let rest = all.into_iter().filter(|part| !due.contains(part));
         let has_access = self.access.is_some();
         let mut rest = rest.filter(|part| *part != Part::Access || has_access);
         now < self.changes_at
             && now.duration_since(self.shown_at) <= REMEMBERED_FOR
-            && rest.all(|part| now.duration_since(*self.at(part)) <= TRUSTED_FOR)
+            && rest.all(|part| now.duration_since(self.at(part)) <= TRUSTED_FOR)
     }
 }
 
@@ -150,9 +144,7 @@ pub(super) fn remember(
             access,
             changes_at,
             shown_at: now,
-            polls_at: now,
-            session_at: now,
-            access_at: now,
+            read_at: [now; 3],
         },
     );
 }
@@ -197,7 +189,7 @@ pub(super) async fn unchanged(
         if !is_same {
             return Ok(None);
         }
-        *shown.at(part) = now;
+        shown.read_at[part as usize] = now;
     }
     let tag = shown.tag.clone();
     context.looks.remember(request, shown);
