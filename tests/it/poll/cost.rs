@@ -88,7 +88,7 @@ async fn look(setup: &PollSetup, token: &str, tag: Option<&str>) -> (u16, f64, S
     let response = setup.world.call(Method::GET, &setup.polls(), token, None, &headers).await;
     let (_, units, _) = cost(setup, "a look");
     let tag = response.headers["etag"].to_str().expect("a tag").to_owned();
-    (response.status, units, tag)
+    (response.status.as_u16(), units, tag)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

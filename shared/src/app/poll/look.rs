@@ -100,7 +100,7 @@ impl LookMemory {
 
 /// The facts about a response that a later look compares.
 #[derive(Clone, Debug)]
-pub struct QuietLook {
+pub(super) struct QuietLook {
     revision: u64,
     next_look_seconds: u32,
     relation: Relation,
