@@ -8,8 +8,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::Clock;
@@ -68,7 +69,8 @@ pub async fn serve(State(gateway): State<Gateway>, request: Request) -> Response
     if request.method() == Method::OPTIONS {
         return with_cors(StatusCode::NO_CONTENT.into_response(), origin);
     }
-    with_cors(gateway.route(request).await, origin)
+    let now = gateway.clock.now();
+    with_cors(with_date(gateway.route(request).await, now), origin)
 }
 
 /// Serves the webhook's function URL. It has the same payload as an HTTP API and a single route.
@@ -295,6 +297,15 @@ fn render(function_response: FunctionResponse) -> Response {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }
+    }
+    response
+}
+
+/// Adds the time of the stack's clock. Otherwise the HTTP server would add the machine's time.
+fn with_date(mut response: Response, now: jiff::Timestamp) -> Response {
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok();
+    if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
+        response.headers_mut().insert(DATE, date);
     }
     response
 }

@@ -125,6 +125,7 @@ async fn invalid_directory_command_is_rejected_with_field() {
             json!({"email": "a@b.cd", "name": "x", "role": "student", "plan": "p".repeat(65)}),
             "plan",
         ),
+        ("users/u", json!({"name": "x", "role": "trainer", "plan": "gold"}), "plan"),
         ("users/u", json!({"email": "ü@x.test", "name": "x", "role": "student"}), "email"),
         (
             "users/u",

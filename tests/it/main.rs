@@ -69,6 +69,7 @@ mod resend;
 mod save;
 mod session_import;
 mod smoke;
+mod students_without_address;
 mod sweep_idempotency;
 mod tidy;
 mod timeline;

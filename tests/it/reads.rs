@@ -372,3 +372,25 @@ async fn stale_index_does_not_show_a_session_to_removed_invitee() {
     assert_eq!(world.list_items(&student, "/v1/me/sessions").await, Vec::<Value>::new());
     world.get(&student, &session_path(&made)).await.expect_problem(404, "not_found");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_have_the_time_of_the_server() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    let made = world.create(&trainer, &manual_session(2, for_course())).await.expect(201);
+    world.advance(SignedDuration::from_millis(90_250));
+    let now = "2026-11-21T09:01:30.25Z";
+    let path = session_path(&made);
+    let lists = [(&trainer, "/v1/sessions"), (&student, "/v1/me/sessions")];
+    let single = [(&trainer, path.as_str()), (&student, path.as_str())];
+    for (token, path) in lists.into_iter().chain(single) {
+        let response = world.get(token, path).await;
+        assert_eq!(response.headers["date"], "Sat, 21 Nov 2026 09:01:30 GMT", "{path}");
+        assert_eq!(response.expect(200)["server_time"], now, "{path}");
+    }
+    // The validator is that of the class, and responses of changes are equal when repeated.
+    assert_eq!(world.get(&trainer, &path).await.headers["etag"], "\"1\"");
+    assert_eq!(made["server_time"], Value::Null);
+    let edited = world.edit(&trainer, &made, &manual_session(2, for_course())).await.expect(200);
+    assert_eq!(edited["server_time"], Value::Null);
+}

@@ -131,11 +131,32 @@ def erasing_a_person(t):
     t.paste()
 
 
+def warnings_of_an_import(t):
+    person = {"name": "Wanda", "role": "trainer"}
+    lines = {
+        "`unknown_course` of an `enrollment`": {"type": "enrollment", "course_id": "none", "user_id": "student-1", "name": "S"},
+        "`unknown_user` of an `enrollment`": {"type": "enrollment", "course_id": "course-1", "user_id": "none", "name": "S"},
+        "`unknown_user` of a `course`": {"type": "course", "id": "course-8", "title": "Sums", "trainer_id": "none"},
+        "`unknown_plan` of a `user`": {"type": "user", "id": "trainer-8", "plan": "none", **person},
+    }
+    for row, line in lines.items():
+        with t.row(row):
+            answer = t.stack.request("POST", "/v1/directory/import", "platform", line)
+            warning = answer["warnings"][0]
+            t.check_equal((answer["accepted"], warning["lines"]), (1, [1]))
+            t.check_equal([f"`{warning['code']}`", f"`{warning['kind']}`"], [row.split()[0], row.split()[-1]])
+    refused = t.stack.request("PUT", "/v1/directory/users/trainer-8", "platform", {"plan": "none", **person})
+    t.check_equal((refused.status, refused.field), (422, "plan"))
+    t.check_response(t.stack.schedule(person="trainer-8", audience_type="standalone", course_id=None), "403 plan_required")
+
+
 def run(t):
     with t.section("A shell for it"):
         prepare_shell(t)
     with t.section("Help a trainer who cannot connect"):
         a_trainer_who_cannot_connect(t)
         when_nothing_else_helps(t)
+    with t.section("Read the warnings of an import"):
+        warnings_of_an_import(t)
     with t.section("Erase a person"):
         erasing_a_person(t)

@@ -3,6 +3,7 @@
 mod enrollment_changes;
 mod erase;
 mod leads;
+mod references;
 mod repetition;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +14,14 @@ use jiff::Timestamp;
 pub use self::enrollment_changes::EnrollmentTransaction;
 use self::enrollment_changes::SessionsByCourse;
 use self::leads::{Leads, begin_erasure};
+use self::references::import_warnings;
+pub use self::references::check_plan;
 pub use self::repetition::repeat_erasure;
 use super::error::Error;
 use super::{Services, default_link};
 use crate::domain::directory::{DirectoryCommand, Enrollment, User, former_emails};
 use crate::domain::id::{CourseId, UserId};
+use crate::domain::import_references::{ImportReferences, ImportWarning};
 use crate::domain::text::Email;
 use crate::domain::time::{whole_milli, whole_second};
 use crate::store::directory as items;
@@ -83,6 +87,11 @@ impl<'a> BatchWriter<'a> {
         Self { services, began_at, sessions: SessionsByCourse::default() }
     }
 
+    /// Returns the warnings about the lines that were applied.
+    pub async fn warnings(&self, references: &ImportReferences) -> Result<Vec<ImportWarning>, Error> {
+        import_warnings(self.services, references).await
+    }
+
     pub async fn apply(&mut self, commands: Vec<DirectoryCommand>) -> Result<(), Error> {
         let mut plain: Vec<DirectoryCommand> = Vec::new();
         let mut changed = BTreeSet::new();
@@ -126,8 +135,12 @@ async fn put(
         .collect();
     let users = replace_addresses(services, users).await?;
     // If two users have the same address, its pointer refers to the later one.
-    let pointers: BTreeMap<_, _> = users.into_iter().map(|user| (&user.email, user)).collect();
-    let pointers: Vec<_> = pointers.into_values().map(items::put_email_pointer).collect();
+    let pointers: BTreeMap<_, _> = users
+        .into_iter()
+        .filter_map(|user| user.email.as_ref().map(|email| (email, &user.id)))
+        .collect();
+    let pointers = pointers.into_iter().map(|(email, user)| items::put_email_pointer(email, user));
+    let pointers: Vec<_> = pointers.collect();
     let mut actions: Vec<_> = plain.iter().flat_map(actions).collect();
     actions.extend(pointers);
     let actions: Vec<_> = actions.into_iter().map(|put| put.requested_at(began_at)).collect();
@@ -177,9 +190,10 @@ async fn replace_addresses<'a>(
     let mut saved = Vec::with_capacity(users.len());
     for user in users {
         if let Some(old) = before.get(&user.id) {
-            user.former_emails = former_emails(&old.email, &old.former_emails, &user.email);
-            if old.email != user.email {
-                delete_email_pointer(services, &old.email, &user.id).await?;
+            let (before, after) = (old.email.as_ref(), user.email.as_ref());
+            user.former_emails = former_emails(before, &old.former_emails, after);
+            if let Some(email) = before.filter(|_| before != after) {
+                delete_email_pointer(services, email, &user.id).await?;
             }
         }
         saved.push(&*user);

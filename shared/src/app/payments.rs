@@ -243,20 +243,21 @@ fn check(
     if errors.is_empty() { Ok(drafts) } else { Err(Refusal::Invalid(errors)) }
 }
 
-/// Refuses classes that invite users of whom the directory knows nothing.
+/// Refuses classes that invite users of whom the directory has no address.
 async fn check_invited_users(tools: &PaymentTools, drafts: &[OpenDraft]) -> Result<(), Error> {
     let invited: BTreeSet<_> = drafts.iter().flat_map(OpenDraft::invited_users).collect();
     if invited.is_empty() {
         return Ok(());
     }
     let known = tools.services.store.directory_entries(&invited).await?;
-    let is_known =
-        |draft: &OpenDraft| draft.invited_users().into_iter().all(|user| known.contains_key(user));
+    let has_address =
+        |user: &UserId| known.get(user).is_some_and(|entry| entry.email.is_some());
+    let is_known = |draft: &OpenDraft| draft.invited_users().into_iter().all(has_address);
     let unknown = drafts.iter().enumerate().filter(|(_, draft)| !is_known(draft));
     let errors: Vec<_> = unknown
         .map(|(index, _)| {
             let field = format!("sessions[{index}].invitees");
-            FieldError::new(field, "invites a user who is not in the directory")
+            FieldError::new(field, "invites a user of whom the directory has no e-mail address")
         })
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(Refusal::Invalid(errors).into()) }
@@ -264,7 +265,7 @@ async fn check_invited_users(tools: &PaymentTools, drafts: &[OpenDraft]) -> Resu
 
 /// Returns the present and the former addresses of a user.
 fn addresses(user: &User) -> BTreeSet<Email> {
-    user.former_emails.iter().chain([&user.email]).cloned().collect()
+    user.emails().cloned().collect()
 }
 
 /// Removes an erased student from the payments that were requested, or from those before `until`. Steps that are left are not

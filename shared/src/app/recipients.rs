@@ -46,7 +46,7 @@ pub(super) fn recipient_from_student(student: Enrollment) -> Recipient {
 /// Returns an invitee as a recipient. Their user is found by the address.
 pub(super) fn plain_recipient(invitee: Invitee) -> Recipient {
     Recipient {
-        email: invitee.email,
+        email: Some(invitee.email),
         name: invitee.name,
         users: Vec::new(),
         former_emails: Vec::new(),
@@ -66,7 +66,7 @@ impl AddressBook {
         recipients: impl Iterator<Item = &'a Recipient> + Clone,
     ) -> Result<Self, Error> {
         let plain = recipients.clone().filter(|recipient| recipient.users.is_empty());
-        let plain: Vec<_> = plain.map(|recipient| recipient.email.clone()).collect();
+        let plain: Vec<_> = plain.filter_map(|recipient| recipient.email.clone()).collect();
         let users: Vec<_> = recipients.flat_map(|recipient| recipient.users.clone()).collect();
         Ok(Self {
             users_by_email: match plain.is_empty() {
@@ -81,22 +81,26 @@ impl AddressBook {
     }
 
     /// Returns a recipient once for each current address: finds the user of a plain address, and uses the address and
-    /// name of a user's own entry instead of those in the enrollment. An address that was replaced is a former one.
+    /// name of a user's own entry instead of those in the enrollment. An address that was replaced is a former one. A user
+    /// without any address is returned without one.
     pub(super) fn resolve(&self, recipient: Recipient) -> Recipients {
         let Recipient { email, name, users, former_emails } = recipient;
         if users.is_empty() {
-            let known = self.users_by_email.get(&email);
+            let known = email.as_ref().and_then(|email| self.users_by_email.get(email));
             let name = name.or_else(|| known?.name.clone());
             let users = known.map(|known| known.user.clone()).into_iter().collect();
             return [Recipient { email, name, users, former_emails }].into_iter().collect();
         }
         let resolved = users.into_iter().map(|user| {
             let entry = self.users.get(&user);
-            let own = entry.map_or_else(|| email.clone(), |entry| entry.email.clone());
+            let own = match entry {
+                Some(entry) => entry.current_email(email.as_ref()).cloned(),
+                None => email.clone(),
+            };
             let earlier = entry.map(|entry| entry.former_emails.clone()).unwrap_or_default();
             let mut former: BTreeSet<_> = former_emails.iter().cloned().chain(earlier).collect();
-            former.insert(email.clone());
-            former.remove(&own);
+            former.extend(email.clone());
+            former.retain(|email| Some(email) != own.as_ref());
             Recipient {
                 email: own,
                 name: entry.map(|entry| entry.name.clone()).or_else(|| name.clone()),
@@ -121,7 +125,10 @@ pub(super) async fn students_at(
     let candidates: Vec<_> = students
         .iter()
         .filter(|student| student.access_granted)
-        .filter(|student| addresses.contains(&student.email) || pointed.contains(&student.user))
+        .filter(|student| {
+            student.email.as_ref().is_some_and(|email| addresses.contains(email))
+                || pointed.contains(&student.user)
+        })
         .collect();
     let mut found: BTreeMap<Email, Vec<UserId>> = BTreeMap::new();
     if candidates.is_empty() {
@@ -130,8 +137,12 @@ pub(super) async fn students_at(
     let ids: Vec<_> = candidates.iter().map(|student| student.user.clone()).collect();
     let entries = store.users(&ids).await?;
     for student in candidates {
-        let email = entries.get(&student.user).map_or(&student.email, |entry| &entry.email);
-        if addresses.contains(email) {
+        let enrolled = student.email.as_ref();
+        let email = match entries.get(&student.user) {
+            Some(entry) => entry.current_email(enrolled),
+            None => enrolled,
+        };
+        if let Some(email) = email.filter(|email| addresses.contains(email)) {
             found.entry(email.clone()).or_default().push(student.user.clone());
         }
     }

@@ -126,7 +126,7 @@ async fn count_mails(store: &Store, session: &Session, to: &ResendTo) -> Result<
     };
     let book = AddressBook::load(store, recipients.iter()).await?;
     let resolved = recipients.into_values().flat_map(|one| book.resolve(one).into_values());
-    let resolved: Recipients = resolved.collect();
+    let resolved: Recipients = resolved.filter(|recipient| recipient.email.is_some()).collect();
     let users: Vec<_> = resolved.iter().flat_map(|recipient| recipient.users.clone()).collect();
     let preferences =
         if users.is_empty() { Default::default() } else { store.preferences(&users).await? };
@@ -206,7 +206,8 @@ async fn students(
     if named.iter().any(|name| invited.find(name).is_none() && Email::parse(name).is_ok()) {
         let all = store.students(course).await?.into_iter();
         for student in all.filter(|student| student.access_granted) {
-            invited.emails.insert(student.email, RecipientId::User(student.user));
+            let email = student.email;
+            invited.emails.extend(email.map(|email| (email, RecipientId::User(student.user))));
         }
     }
     Ok(invited)

@@ -222,14 +222,14 @@ async fn recipient_names(
     let students_with_emails = students
         .iter()
         .flat_map(|one| one.emails().map(|email| named(email, one.user.to_string())));
-    let trainer = trainer.iter().map(|user| named(&user.email, user.id.to_string()));
+    let trainer = trainer.iter().flat_map(|user| user.email.iter().map(move |it| (it, &user.id)));
+    let trainer = trainer.map(|(email, id)| named(email, id.to_string()));
     let mut names: HashMap<_, _> = invitees.chain(trainer).chain(students_with_emails).collect();
     // Mails go to the address of the user's own entry. It is read only if it differs from that of the enrollment.
     if recipients.iter().any(|recipient| !names.contains_key(*recipient)) && !students.is_empty() {
         let ids: Vec<_> = students.iter().map(|student| student.user.clone()).collect();
         for user in store.users(&ids).await?.into_values() {
-            let emails = std::iter::once(&user.email).chain(&user.former_emails);
-            names.extend(emails.map(|email| named(email, user.id.to_string())));
+            names.extend(user.emails().map(|email| named(email, user.id.to_string())));
         }
     }
     Ok(names)

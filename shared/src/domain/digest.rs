@@ -106,8 +106,8 @@ mod tests {
         let ids = [
             MessageKey::new("cause", MailKind::Updated, &email).as_str().to_owned(),
             RecipientRef::new(&about, &email).as_str().to_owned(),
-            PersonRef::new(&about, Some(&user), &email).as_str().to_owned(),
-            PersonRef::new(&about, None, &email).as_str().to_owned(),
+            PersonRef::of_user(&about, &user).as_str().to_owned(),
+            PersonRef::of_address(&about, &email).as_str().to_owned(),
             AddressDigest::new(&email).as_str().to_owned(),
             AttendeeId::for_user(&session, &user).as_str().to_owned(),
             AttendeeId::for_participation(&session, "uuid==", "p-1").as_str().to_owned(),

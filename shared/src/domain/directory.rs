@@ -22,7 +22,8 @@ pub struct Course {
 pub struct Enrollment {
     pub course: CourseId,
     pub user: UserId,
-    pub email: Email,
+    /// `None` for a student who gets in-app notifications and no mails, unless the user's own entry has an address.
+    pub email: Option<Email>,
     pub name: PersonName,
     pub access_granted: bool,
     /// Earlier addresses, which may still hold calendar entries.
@@ -34,20 +35,20 @@ pub struct Enrollment {
 impl Enrollment {
     /// Returns the present and the former addresses.
     pub fn emails(&self) -> impl Iterator<Item = &Email> {
-        std::iter::once(&self.email).chain(&self.former_emails)
+        self.email.iter().chain(&self.former_emails)
     }
 
     /// Adds the addresses of the enrollment that this one replaces to the former ones.
     pub fn replacing(self, old: Option<&Self>) -> Self {
         match old {
-            Some(old) => self.replacing_address(&old.email, &old.former_emails),
+            Some(old) => self.replacing_address(old.email.as_ref(), &old.former_emails),
             None => self,
         }
     }
 
     /// Adds an address and the former ones before it to the former addresses.
-    pub fn replacing_address(mut self, old: &Email, former: &[Email]) -> Self {
-        self.former_emails = former_emails(old, former, &self.email);
+    pub fn replacing_address(mut self, old: Option<&Email>, former: &[Email]) -> Self {
+        self.former_emails = former_emails(old, former, self.email.as_ref());
         self
     }
 }
@@ -73,10 +74,14 @@ impl EnrollmentPeriod {
     /// Returns the period as it is stored once `change` replaces it at `at`. `None` if it continues or is empty, or if the
     /// student had no access. Another address ends a period, because the person took part under the earlier one.
     pub fn ended_by(&self, change: Option<&Enrollment>, at: Timestamp) -> Option<Self> {
-        let continues =
-            change.is_some_and(|next| next.access_granted && next.email == self.enrollment.email);
+        let continues = change.is_some_and(|next| next.access_granted && self.has_address_of(next));
         let ends = self.enrollment.access_granted && !continues && self.since != Some(at);
         ends.then(|| Self { until: Some(at), ..self.clone() })
+    }
+
+    /// Returns whether `next` has the address of the period, or whether the period has none under which the person took part.
+    fn has_address_of(&self, next: &Enrollment) -> bool {
+        self.enrollment.email.is_none() || self.enrollment.email == next.email
     }
 
     /// Returns since when `next` is in force if it replaces `before` at `at`.
@@ -84,7 +89,7 @@ impl EnrollmentPeriod {
         match before {
             _ if !next.access_granted => None,
             Some(before)
-                if before.enrollment.access_granted && before.enrollment.email == next.email =>
+                if before.enrollment.access_granted && before.has_address_of(next) =>
             {
                 before.since
             }
@@ -96,7 +101,8 @@ impl EnrollmentPeriod {
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
     pub id: UserId,
-    pub email: Email,
+    /// `None` for a person whom the platform knows without an address.
+    pub email: Option<Email>,
     pub name: PersonName,
     pub role: String,
     pub plan: Option<String>,
@@ -110,14 +116,29 @@ pub struct User {
     pub former_emails: Vec<Email>,
 }
 
+impl User {
+    /// Returns the present and the former addresses.
+    pub fn emails(&self) -> impl Iterator<Item = &Email> {
+        self.email.iter().chain(&self.former_emails)
+    }
+
+    /// Returns the address to which the user's mails go: that of this entry, or else `enrolled`, the address of an enrollment.
+    /// An address that this entry had before is not used again.
+    pub fn current_email<'a>(&'a self, enrolled: Option<&'a Email>) -> Option<&'a Email> {
+        let enrolled = enrolled.filter(|email| !self.former_emails.contains(email));
+        self.email.as_ref().or(enrolled)
+    }
+}
+
 /// The maximum number of earlier addresses of a person. Nobody changes the address more often while a session is
 /// planned.
 const FORMER_EMAILS_LIMIT: usize = 10;
 
 /// Returns the former addresses after the address `old` with these former ones was replaced by `new`.
-pub fn former_emails(old: &Email, former: &[Email], new: &Email) -> Vec<Email> {
-    let earlier = former.iter().filter(|email| *email != old);
-    let mut all: Vec<_> = earlier.chain([old]).filter(|email| *email != new).cloned().collect();
+pub fn former_emails(old: Option<&Email>, former: &[Email], new: Option<&Email>) -> Vec<Email> {
+    let earlier = former.iter().filter(|email| Some(*email) != old);
+    let all = earlier.chain(old).filter(|email| Some(*email) != new);
+    let mut all: Vec<_> = all.cloned().collect();
     let excess = all.len().saturating_sub(FORMER_EMAILS_LIMIT);
     all.drain(..excess);
     all
@@ -158,7 +179,7 @@ mod tests {
         Enrollment {
             course: CourseId::parse("c").unwrap(),
             user: UserId::parse("u").unwrap(),
-            email: Email::parse(email).unwrap(),
+            email: (!email.is_empty()).then(|| Email::parse(email).unwrap()),
             name: PersonName::parse("Ada").unwrap(),
             access_granted,
             former_emails: Vec::new(),
@@ -197,6 +218,36 @@ mod tests {
     }
 
     #[test]
+    fn mails_go_to_the_address_of_the_user_or_else_of_the_enrollment() {
+        let email = |name: &str| Email::parse(&format!("{name}@example.test")).unwrap();
+        // The user's address, the former ones, that of the enrollment, and the one that counts.
+        let cases = [
+            (Some("own"), vec![], Some("enrolled"), Some("own")),
+            (Some("own"), vec![], None, Some("own")),
+            (None, vec![], Some("enrolled"), Some("enrolled")),
+            (None, vec!["enrolled"], Some("enrolled"), None),
+            (None, vec!["other"], Some("enrolled"), Some("enrolled")),
+            (None, vec!["other"], None, None),
+        ];
+        for (own, former, enrolled, expected) in cases {
+            let user = User {
+                id: UserId::parse("u").unwrap(),
+                email: own.map(email),
+                name: PersonName::parse("Ada").unwrap(),
+                role: "student".to_owned(),
+                plan: None,
+                locale: None,
+                hosting: None,
+                defaults: SessionDefaults::default(),
+                former_emails: former.into_iter().map(email).collect(),
+            };
+            let enrolled = enrolled.map(email);
+            let current = user.current_email(enrolled.as_ref()).cloned();
+            assert_eq!(current, expected.map(email), "{user:?} {enrolled:?}");
+        }
+    }
+
+    #[test]
     fn period_ends_with_the_access_or_the_address() {
         let (same, other) =
             (enrollment("a@example.test", true), enrollment("b@example.test", true));
@@ -218,6 +269,12 @@ mod tests {
             }
         }
         assert_eq!(period(true, Some(5), None).ended_by(None, at(5)), None, "an empty period");
+        // The first address ends nothing, because nobody took part under another one. Its removal does.
+        let without = enrollment("", true);
+        let before_address = EnrollmentPeriod { enrollment: without.clone(), ..before.clone() };
+        assert_eq!(before_address.ended_by(Some(&same), at(5)), None);
+        assert_eq!(EnrollmentPeriod::since_of(&same, Some(&before_address), at(5)), Some(at(1)));
+        assert!(before.ended_by(Some(&without), at(5)).is_some());
         let without_access = period(false, None, None);
         assert_eq!(without_access.ended_by(None, at(5)), None);
         for before in [None, Some(&without_access)] {

@@ -73,7 +73,8 @@ pub const ENROLLMENT_DELAY: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChangedStudent {
     pub user: UserId,
-    pub email: Email,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
     pub name: PersonName,
     /// Earlier addresses, which may still hold calendar entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -164,11 +164,16 @@ impl AddressDigest {
 pub struct PersonRef(String);
 
 impl PersonRef {
-    pub fn new(subject: &MailSubject, user: Option<&UserId>, email: &Email) -> Self {
-        let person = match user {
-            Some(user) => Digest::new("user", [subject.as_str(), user.as_str()]),
-            None => Digest::new("address", [subject.as_str(), email.as_str()]),
-        };
+    pub fn of_user(subject: &MailSubject, user: &UserId) -> Self {
+        Self::new(&Digest::new("user", [subject.as_str(), user.as_str()]))
+    }
+
+    /// `email` is the address of a person who is no user.
+    pub fn of_address(subject: &MailSubject, email: &Email) -> Self {
+        Self::new(&Digest::new("address", [subject.as_str(), email.as_str()]))
+    }
+
+    fn new(person: &Digest) -> Self {
         // Cursors of earlier versions are hex digits. All of them sort before this prefix, so that such a fan-out starts
         // again.
         Self(format!("p{}", person.hex(PSEUDONYM_DIGITS)))

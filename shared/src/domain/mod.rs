@@ -20,6 +20,7 @@ pub mod guest_link;
 pub mod host_status;
 pub mod hosting;
 pub mod id;
+pub mod import_references;
 pub mod in_app;
 pub mod join_window;
 pub mod licence;

@@ -125,6 +125,11 @@ impl PlatformSettings {
         }
     }
 
+    /// Returns whether a plan exists. Without plans, every name is accepted, because none has limits.
+    pub fn has_plan(&self, plan: &str) -> bool {
+        self.plans.is_empty() || self.plans.contains_key(plan)
+    }
+
     /// Returns the limits of `plan`.
     pub fn plan_limits(&self, plan: Option<&str>) -> Result<PlanLimits, Refusal> {
         if self.plans.is_empty() {

@@ -73,6 +73,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 )?,
                 _ => return Err(RequestError::UnknownRoute),
             };
+            directory::check_plan(&deps.clients, &command).await?;
             directory::apply(&deps.clients, command).await?;
             ResponseBody::ok(&with_ids(body, &parameters))
         }

@@ -14,6 +14,7 @@ use super::function::Function;
 use super::guest::GuestState;
 use super::http_deps::{HttpDeps, State};
 use super::pages::Page;
+use super::session_view::SessionDetailView;
 use super::{Route, recording_view, session_view};
 use crate::app::error::Error;
 use crate::app::guests::load_guest_session;
@@ -32,6 +33,7 @@ use crate::domain::recording::RecordingVisibility;
 use crate::domain::refusal::Refusal;
 use crate::domain::rights::{Operation, View};
 use crate::domain::session::{Session, Status};
+use crate::domain::time::whole_milli;
 use crate::http;
 use crate::secret::Secret;
 use crate::store::Store;
@@ -70,6 +72,14 @@ impl JoinMethods {
 #[serde(deny_unknown_fields)]
 struct GuestBody {
     token: Secret,
+}
+
+/// A response with the server's time, from which a client counts down to the join window.
+#[derive(Serialize)]
+struct WithServerTime<T> {
+    #[serde(flatten)]
+    body: T,
+    server_time: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -123,12 +133,15 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     )
                 })
                 .collect::<Result<_, _>>()?;
-            ResponseBody::ok(&Page::new(items, next))
+            ResponseBody::ok(&with_server_time(Page::new(items, next), now))
         }
         "/v1/sessions/{id}" => {
             let id = session_id(&parameters)?;
             match sessions::load_session_view(&deps.clients, &caller, &id, now).await? {
-                SessionView::Owner(details) => owner_response(deps, &details, now).await,
+                SessionView::Owner(details) => {
+                    let view = with_server_time(owner_detail(deps, &details, now).await?, now);
+                    Ok(ResponseBody::ok(&view)?.with_etag(details.session.version))
+                }
                 SessionView::Invited(session) => invited_response(deps, &session, now),
             }
         }
@@ -136,7 +149,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let name = external_ref(&parameters)?;
             let details = sessions::load_named_session(&deps.clients, &name, now).await?;
             log_session(&details.session.id);
-            owner_response(deps, &details, now).await
+            let view = owner_detail(deps, &details, now).await?;
+            Ok(ResponseBody::ok(&view)?.with_etag(details.session.version))
         }
         "/v1/sessions/{id}/recordings" => {
             let id = session_id(&parameters)?;
@@ -178,7 +192,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             };
             let items: Vec<_> = sessions.iter().map(view).collect();
             let next_look_seconds = next_look::for_sessions(&sessions, now);
-            ResponseBody::ok(&StudentPage { page: Page::new(items, next), next_look_seconds })
+            let page = StudentPage { page: Page::new(items, next), next_look_seconds };
+            ResponseBody::ok(&with_server_time(page, now))
         }
         _ => Err(RequestError::UnknownRoute),
     }
@@ -201,12 +216,16 @@ async fn serve_guest(
     invited_response(deps, &session, now)
 }
 
-/// Renders one class with everything that its trainer sees.
-async fn owner_response(
+fn with_server_time<T>(body: T, now: Timestamp) -> WithServerTime<T> {
+    WithServerTime { body, server_time: whole_milli(now) }
+}
+
+/// Returns one class with everything that its trainer sees.
+async fn owner_detail(
     deps: &Deps,
     details: &OwnerDetails,
     now: Timestamp,
-) -> Result<ResponseBody, RequestError> {
+) -> Result<SessionDetailView, RequestError> {
     let OwnerDetails { session, invitees, mails, warning_sources } = details;
     let secrets = deps.secrets.get(now).await?;
     let view = session_view::owner_view(
@@ -217,8 +236,7 @@ async fn owner_response(
         secrets.keyring()?,
         now,
     )?;
-    let view = session_view::SessionDetailView { view, mail: *mails };
-    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
+    Ok(SessionDetailView { view, mail: *mails })
 }
 
 /// Renders one class for an invited person.
@@ -229,6 +247,7 @@ fn invited_response(
 ) -> Result<ResponseBody, RequestError> {
     let window = join_window::join_window(session, false, deps.state.needs_host(session), now);
     let view = session_view::invited_view(session, &deps.state.app_url, window);
+    let view = with_server_time(view, now);
     Ok(ResponseBody::ok(&view)?.with_etag(session.version))
 }
 

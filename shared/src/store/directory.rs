@@ -44,7 +44,8 @@ impl From<StoredCourse> for Course {
 #[derive(Serialize, Deserialize)]
 struct StoredUser {
     user_id: UserId,
-    email: Email,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<Email>,
     name: PersonName,
     role: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,9 +121,9 @@ struct StoredEmailPointer {
 }
 
 /// Stores the pointer from a user's address to the user. If two users have one address, the later one wins.
-pub fn put_email_pointer(user: &User) -> Action {
-    let item = encode(&StoredEmailPointer { user_id: user.id.clone(), verified: false });
-    Action::put(ItemKey::UserOfEmail(&user.email), item, Condition::new())
+pub fn put_email_pointer(email: &Email, user: &UserId) -> Action {
+    let item = encode(&StoredEmailPointer { user_id: user.clone(), verified: false });
+    Action::put(ItemKey::UserOfEmail(email), item, Condition::new())
 }
 
 /// Stores the pointer from a verified address of a token to its user. Refused if the address already has a user.
@@ -213,6 +214,38 @@ impl Store {
         Ok(entries)
     }
 
+    /// Returns the keys without an item as partition and sort key, a hundred per request and a few requests at a time. Only a
+    /// key that a cheap read does not find needs a consistent one.
+    pub async fn missing_items(
+        &self,
+        keys: &[ItemKey<'_>],
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let missing = self.missing_in_batches(keys, false).await?;
+        let missing = self.missing_in_batches(&missing, true).await?;
+        Ok(missing.iter().map(|key| (key.pk(), key.sk())).collect())
+    }
+
+    async fn missing_in_batches<'k>(
+        &self,
+        keys: &[ItemKey<'k>],
+        is_consistent: bool,
+    ) -> Result<Vec<ItemKey<'k>>, StoreError> {
+        let chunks: Vec<_> = keys.chunks(limit::BATCH_GETS).map(<[_]>::to_vec).collect();
+        let missing: Vec<_> = stream::iter(chunks)
+            .map(|chunk| async move {
+                let found = match is_consistent {
+                    true => self.batch_get(&chunk).await?,
+                    false => self.batch_get_eventually_consistent(&chunk).await?,
+                };
+                let missing = chunk.into_iter().filter(|key| found.get(*key).is_none());
+                Ok::<_, StoreError>(missing.collect::<Vec<_>>())
+            })
+            .buffer_unordered(ENTRY_READS)
+            .try_collect()
+            .await?;
+        Ok(missing.into_iter().flatten().collect())
+    }
+
     /// Returns the users of these addresses, with two requests per hundred. A pointer is valid if the user's entry still has
     /// the address, or if a token verified it.
     pub async fn users_by_email(
@@ -232,7 +265,7 @@ impl Store {
         let found = pointers.into_iter().filter_map(|(email, pointer)| {
             let user = pointer.user_id;
             let name = match users.get(&user) {
-                Some(entry) if pointer.verified || entry.email == *email => {
+                Some(entry) if pointer.verified || entry.email.as_ref() == Some(email) => {
                     Some(entry.name.clone())
                 }
                 None if pointer.verified => None,

@@ -483,7 +483,7 @@ mod tests {
         let emails = vec![Email::parse("a@b.cd").unwrap()];
         let students = vec![ChangedStudent {
             user: trainer.clone(),
-            email: emails[0].clone(),
+            email: emails.first().cloned(),
             name: PersonName::parse("Ada").unwrap(),
             former_emails: Vec::new(),
         }];

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::erasures::{self, StoredErasure, person_digest, subject_digest};
 use super::error::StoreError;
-use super::item::{decode, encode, or_default};
+use super::item::{decode, encode, or_default, unreadable};
 use super::read::BatchItems;
 use super::schema::{ItemKey, limit};
 use super::tx::{Action, Condition};
@@ -34,7 +34,8 @@ struct StoredMailAddress<'a> {
 /// The addresses in an item of a user, an enrollment, an invitee or a withdrawal.
 #[derive(Deserialize)]
 struct StoredAddresses {
-    email: Email,
+    #[serde(default)]
+    email: Option<Email>,
     #[serde(default, deserialize_with = "or_default")]
     name: Option<PersonName>,
     #[serde(default, deserialize_with = "or_default")]
@@ -51,7 +52,7 @@ impl StoredAddresses {
     }
 
     fn find(self, to: &AddressDigest) -> Option<MailAddress> {
-        let all = std::iter::once(self.email).chain(self.former_emails);
+        let all = self.email.into_iter().chain(self.former_emails);
         let email = all.into_iter().find(|email| AddressDigest::new(email) == *to)?;
         Some(MailAddress { email, name: self.name })
     }
@@ -185,6 +186,11 @@ fn erasure_subject(key: &ItemKey<'_>) -> Option<String> {
     }
 }
 
+/// Returns whether an entry may be about a person without an address.
+fn may_lack_address(key: &ItemKey<'_>) -> bool {
+    matches!(key, ItemKey::User(_) | ItemKey::Enrollment { .. })
+}
+
 /// Returns the address of a mail with the first name that is known. An error means that an unreadable item may have it.
 fn find_address(
     session: Option<&Session>,
@@ -197,6 +203,9 @@ fn find_address(
         let erasure = erasure.map(decode::<StoredErasure>).transpose()?;
         let erased_at = erasure.map(|erasure| erasure.erased_at);
         match items.get(key).map(decode::<StoredAddresses>).transpose() {
+            Ok(Some(stored)) if stored.email.is_none() && !may_lack_address(&key) => {
+                failed = Some(unreadable(format!("{} / {}", key.pk(), key.sk()), "it has no address"));
+            }
             Ok(Some(stored)) if !stored.is_erased(erased_at) => {
                 let Some(address) = stored.find(&mail.to) else { continue };
                 let name = found.take().and_then(|found| found.name).or(address.name);

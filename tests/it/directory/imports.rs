@@ -27,6 +27,9 @@ async fn import_applies_valid_lines_and_lists_invalid_ones() {
     let rejected: Vec<_> = result["rejected"].as_array().expect("a list").iter().collect();
     assert_eq!(rejected.iter().map(|it| &it["line"]).collect::<Vec<_>>(), [2, 5, 14, 15]);
     assert!(rejected.iter().all(|it| it["code"] == "validation_failed"));
+    assert_eq!(rejected[0]["user_id"], "u-1", "{result}");
+    let unknown = json!([{"code": "unknown_user", "kind": "enrollment", "count": 1, "lines": [12]}]);
+    assert_eq!(result["warnings"], unknown);
     let courses = world.items("COURSE#c-1").await;
     assert_eq!(courses[0]["title"], "Last", "the last line should win");
     assert_eq!(world.items("USER#u-2").await, Vec::<Value>::new());
@@ -42,6 +45,50 @@ async fn import_applies_valid_lines_and_lists_invalid_ones() {
         2,
         "the user and the enrollment should be stored"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn import_warns_about_records_that_do_not_exist() {
+    let world = World::start().await;
+    let student = |course: &str, user: &str| {
+        json!({"type": "enrollment", "course_id": course, "user_id": user, "name": "S"})
+    };
+    let trainer = |id: &str, plan: &str| {
+        json!({"type": "user", "id": id, "name": "T", "role": "trainer", "plan": plan})
+    };
+    let lines = [
+        student("course-1", "student-1"),
+        student("c-new", "student-none"),
+        student("c-none", "student-1"),
+        trainer("t-1", "gold"),
+        trainer("t-2", "silver"),
+        json!({"type": "course", "id": "c-new", "title": "New", "trainer_id": "t-1"}),
+        json!({"type": "settings", "plans": {"gold": {}, "pro": {}}}),
+    ];
+    let result = import(&world, &lines_of(&lines)).await.expect(200);
+    assert_eq!((&result["accepted"], &result["rejected"]), (&json!(7), &json!([])));
+    let expected = json!([
+        {"code": "unknown_course", "kind": "enrollment", "count": 1, "lines": [3]},
+        {"code": "unknown_user", "kind": "enrollment", "count": 1, "lines": [2]},
+        {"code": "unknown_plan", "kind": "user", "count": 1, "lines": [5]},
+    ]);
+    assert_eq!(result["warnings"], expected);
+    // The settings of the directory decide about the next import, and a single user with such a plan is refused.
+    let result = import(&world, &lines_of(&[trainer("t-1", "gold"), trainer("t-2", "silver")])).await;
+    assert_eq!(result.expect(200)["warnings"][0]["lines"], json!([2]));
+    let service = world.service().await;
+    let user = json!({"name": "T", "role": "trainer", "plan": "silver"});
+    let refused = world.put(&service, "/v1/directory/users/t-2", user).await;
+    assert_eq!(fields(&refused.expect_problem(422, "validation_failed")), ["plan"]);
+    // The lines are applied even if the directory cannot be read.
+    let fault = Fault::new(local::calls::Service::Dynamodb, "BatchGetItem", FaultKind::Error);
+    world.inject_fault(fault.times(100));
+    let result = import(&world, &student("c-none", "student-none").to_string()).await.expect(200);
+    assert_eq!((&result["accepted"], &result["warnings"]), (&json!(1), &Value::Null));
+}
+
+fn lines_of(lines: &[Value]) -> String {
+    lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

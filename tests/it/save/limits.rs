@@ -38,8 +38,12 @@ async fn kill_switch_and_pilot_apply_from_the_next_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plan_is_required_and_its_limits_are_enforced() {
     let (world, trainer) = connected_trainer().await;
+    let settings = world.items("SETTINGS").await[0]["settings"].clone();
     for plan in [json!(null), json!("gold")] {
+        // The platform may withdraw a plan that a trainer has.
+        world.put_settings(json!({"plans": {"gold": {}}})).await;
         world.put_user("trainer-1", json!({"plan": plan})).await;
+        world.put_settings(settings.clone()).await;
         world.create(&trainer, &session_body(26)).await.expect_problem(403, "plan_required");
     }
     // The directory has no plan for a trainer that it does not have.

@@ -86,7 +86,7 @@ pub(super) async fn erase(services: &Services, id: &UserId) -> Result<(), Error>
         Some((_, Leads::Person(leads))) => leads,
         _ => PersonLeads::new(id),
     };
-    let user_emails = user.iter().flat_map(|user| user.former_emails.iter().chain([&user.email]));
+    let user_emails = user.iter().flat_map(|user| user.emails());
     leads.addresses.extend(user_emails.chain(&email_of_preferences).cloned());
     let former = periods.iter().map(|period| &period.enrollment);
     leads.add_enrollments(enrollments.iter().chain(former));

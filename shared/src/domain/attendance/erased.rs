@@ -156,7 +156,8 @@ impl ErasureMarker {
         let mut known = BTreeSet::new();
         for student in record.enrollments.iter().filter(|student| student.access_granted) {
             known.insert(AttendeeId::for_user(session, &student.user));
-            known.insert(AttendeeId::for_email(session, &student.email));
+            let email = student.email.iter();
+            known.extend(email.map(|email| AttendeeId::for_email(session, email)));
         }
         let invitees = record.invitees.iter();
         known.extend(invitees.map(|invitee| AttendeeId::for_email(session, &invitee.email)));

@@ -114,16 +114,19 @@ impl People {
             .filter(|enrollment| enrollment.access_granted && enrollment.user != session.trainer)
             .collect();
         // A student with several addresses is one person. The order makes the shown address the same in every report.
-        students.sort_by_key(|student| (&student.user, &student.email, &student.name));
+        students.sort_by_key(|student| {
+            (&student.user, student.email.is_none(), &student.email, &student.name)
+        });
         for enrollment in students {
             if let Some(index) = people.by_user.get(&enrollment.user) {
-                people.index_email(&enrollment.email, RowOwner::Person(*index));
+                let owner = RowOwner::Person(*index);
+                enrollment.email.iter().for_each(|email| people.index_email(email, owner));
                 continue;
             }
             people.add_person(Person {
                 attendee: AttendeeId::for_user(&session.id, &enrollment.user),
                 user: Some(enrollment.user.clone()),
-                email: Some(enrollment.email.clone()),
+                email: enrollment.email.clone(),
                 name: Some(enrollment.name.clone()),
             });
         }

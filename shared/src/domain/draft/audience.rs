@@ -11,7 +11,8 @@ use crate::domain::text::{Email, PersonName};
 /// The directory's address and name of an invited user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryEntry {
-    pub email: Email,
+    /// `None` for a user without an address, who cannot be invited by it.
+    pub email: Option<Email>,
     pub name: PersonName,
 }
 
@@ -144,10 +145,13 @@ fn resolve_invitees(
         let (email, known_name) = match person {
             InvitedPerson::Address(email) => (email, None),
             InvitedPerson::User(user) => match directory.get(user) {
-                Some(entry) => (&entry.email, Some(&entry.name)),
-                None => {
-                    let field = format!("invitees[{index}].user_id");
-                    errors.push(FieldError::new(field, "is not a user of the directory"));
+                Some(DirectoryEntry { email: Some(email), name }) => (email, Some(name)),
+                without_address => {
+                    let message = match without_address {
+                        Some(_) => "has no e-mail address in the directory",
+                        None => "is not a user of the directory",
+                    };
+                    errors.push(FieldError::new(format!("invitees[{index}].user_id"), message));
                     continue;
                 }
             },
@@ -179,7 +183,7 @@ mod tests {
             OpenAudience::parse(&mut errors, Some(AudienceKind::Invitees), None, Some(bodies));
         let user = |id: &str, email: &str, name: &str| {
             let entry = DirectoryEntry {
-                email: Email::parse(email).unwrap(),
+                email: Email::parse(email).ok(),
                 name: PersonName::parse(name).unwrap(),
             };
             (UserId::parse(id).unwrap(), entry)

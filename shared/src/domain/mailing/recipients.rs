@@ -6,23 +6,40 @@ use super::MailKind;
 use crate::domain::id::UserId;
 use crate::domain::text::{Email, PersonName};
 
-/// An address with the platform users that it belongs to.
+/// An address with the platform users that it belongs to, or a user without an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    pub email: Email,
+    /// `None` for a user who gets in-app notifications and no mails.
+    pub email: Option<Email>,
     pub name: Option<PersonName>,
     pub users: Vec<UserId>,
     /// Earlier addresses of the users, which may still hold a calendar entry.
     pub former_emails: Vec<Email>,
 }
 
+/// The identity of a recipient among others. Users without an address are not one recipient together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum RecipientKey {
+    Address(Email),
+    Users(Vec<UserId>),
+}
+
+impl RecipientKey {
+    fn of(recipient: &Recipient) -> Self {
+        match &recipient.email {
+            Some(email) => Self::Address(email.clone()),
+            None => Self::Users(recipient.users.clone()),
+        }
+    }
+}
+
 /// Recipients by address. A duplicate address is one recipient with all its users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recipients(BTreeMap<Email, Recipient>);
+pub struct Recipients(BTreeMap<RecipientKey, Recipient>);
 
 impl Recipients {
     pub fn add(&mut self, recipient: Recipient) {
-        match self.0.get_mut(&recipient.email) {
+        match self.0.get_mut(&RecipientKey::of(&recipient)) {
             Some(existing) => {
                 for user in recipient.users {
                     if !existing.users.contains(&user) {
@@ -33,13 +50,13 @@ impl Recipients {
                 existing.former_emails.extend(recipient.former_emails);
             }
             None => {
-                self.0.insert(recipient.email.clone(), recipient);
+                self.0.insert(RecipientKey::of(&recipient), recipient);
             }
         }
     }
 
-    pub fn contains(&self, email: &Email) -> bool {
-        self.0.contains_key(email)
+    fn contains(&self, recipient: &Recipient) -> bool {
+        self.0.contains_key(&RecipientKey::of(recipient))
     }
 
     pub fn len(&self) -> usize {
@@ -52,8 +69,8 @@ impl Recipients {
 
     /// Retains the named people. Of the users who share an address, only the named ones are recipients.
     pub fn retain_named(&mut self, users: &[UserId], emails: &[Email]) {
-        self.0.retain(|email, recipient| {
-            if emails.contains(email) {
+        self.0.retain(|_, recipient| {
+            if recipient.email.as_ref().is_some_and(|email| emails.contains(email)) {
                 return true;
             }
             recipient.users.retain(|user| users.contains(user));
@@ -100,7 +117,7 @@ pub fn recipients_of_change(
         return if calendar_changed { current.with_kind(MailKind::Updated) } else { Vec::new() };
     };
     let (users, previous_users) = (current.users(), previous.users());
-    let removed = previous.0.values().filter(|old| !current.contains(&old.email));
+    let removed = previous.0.values().filter(|old| !current.contains(old));
     let removed = removed.filter_map(|old| {
         let mut old = old.clone();
         let is_plain_address = old.users.is_empty();
@@ -109,7 +126,7 @@ pub fn recipients_of_change(
     });
     let removed: Vec<_> = removed.collect();
     let remaining = current.into_values().filter_map(|recipient| {
-        let was_invited = previous.contains(&recipient.email)
+        let was_invited = previous.contains(&recipient)
             || recipient.users.iter().any(|user| previous_users.contains(user));
         let kind = if !was_invited {
             MailKind::Scheduled
@@ -129,7 +146,7 @@ mod tests {
 
     fn list(names: &[&str]) -> Recipients {
         let one = |name: &&str| Recipient {
-            email: Email::parse(&format!("{name}@example.test")).unwrap(),
+            email: Email::parse(&format!("{name}@example.test")).ok(),
             name: None,
             users: Vec::new(),
             former_emails: Vec::new(),
@@ -144,7 +161,9 @@ mod tests {
     ) -> Vec<(String, MailKind)> {
         let all = recipients_of_change(list(current), previous.map(list), changed);
         let name = |email: &Email| email.as_str().split('@').next().unwrap().to_owned();
-        all.iter().map(|(recipient, kind)| (name(&recipient.email), *kind)).collect()
+        all.iter()
+            .map(|(recipient, kind)| (recipient.email.as_ref().map(name).unwrap(), *kind))
+            .collect()
     }
 
     #[test]
@@ -183,7 +202,7 @@ mod tests {
     #[test]
     fn user_with_two_addresses_stays_invited() {
         let one = |user: &str, address: &str| Recipient {
-            email: Email::parse(address).unwrap(),
+            email: Email::parse(address).ok(),
             name: None,
             users: vec![UserId::parse(user).unwrap()],
             former_emails: Vec::new(),
@@ -198,9 +217,30 @@ mod tests {
     }
 
     #[test]
+    fn users_without_an_address_are_recipients_of_their_own() {
+        let one = |user: &str| Recipient {
+            email: None,
+            name: None,
+            users: vec![UserId::parse(user).unwrap()],
+            former_emails: Vec::new(),
+        };
+        let list = |users: &[&str]| users.iter().map(|user| one(user)).collect::<Recipients>();
+        assert_eq!(list(&["u1", "u2", "u1"]).len(), 2);
+        let changed = recipients_of_change(list(&["u1", "u2"]), Some(list(&["u2", "u3"])), true);
+        let kinds: Vec<_> =
+            changed.iter().map(|(recipient, kind)| (recipient.users[0].as_str(), *kind)).collect();
+        let expected =
+            [("u1", MailKind::Scheduled), ("u2", MailKind::Updated), ("u3", MailKind::Removed)];
+        assert_eq!(kinds, expected);
+        let mut named = list(&["u1", "u2"]);
+        named.retain_named(&[UserId::parse("u2").unwrap()], &[]);
+        assert_eq!(named, list(&["u2"]));
+    }
+
+    #[test]
     fn address_of_two_users_is_one_recipient() {
         let one = |user: &str| Recipient {
-            email: Email::parse("shared@example.test").unwrap(),
+            email: Email::parse("shared@example.test").ok(),
             name: None,
             users: vec![UserId::parse(user).unwrap()],
             former_emails: Vec::new(),

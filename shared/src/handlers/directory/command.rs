@@ -28,7 +28,7 @@ pub(super) struct CourseBody {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EnrollmentBody {
-    email: String,
+    email: Option<String>,
     name: String,
     #[serde(default = "granted")]
     access_granted: bool,
@@ -41,7 +41,7 @@ fn granted() -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserBody {
-    email: String,
+    email: Option<String>,
     name: String,
     role: String,
     plan: Option<String>,
@@ -100,6 +100,10 @@ fn locale(tag: String) -> Result<String, Refusal> {
     }
 }
 
+fn email(address: Option<String>) -> Result<Option<Email>, Refusal> {
+    address.map(|address| field("email", Email::parse(&address))).transpose()
+}
+
 fn course_id(id: &str) -> Result<CourseId, Refusal> {
     field("course_id", CourseId::parse(id))
 }
@@ -128,7 +132,7 @@ pub(super) fn enrollment(
     Ok(DirectoryCommand::SaveEnrollment(Enrollment {
         course: course_id(course)?,
         user: user_id(user)?,
-        email: field("email", Email::parse(&body.email))?,
+        email: email(body.email)?,
         name: field("name", PersonName::parse(&body.name))?,
         access_granted: body.access_granted,
         former_emails: Vec::new(),
@@ -146,7 +150,7 @@ pub(super) fn user(id: &str, body: UserBody) -> Result<DirectoryCommand, Refusal
     let default_link = join_url.map(|link| field("defaults.join_url", parse_join_url(&link)));
     let user = User {
         id: user_id(id)?,
-        email: field("email", Email::parse(&body.email))?,
+        email: email(body.email)?,
         name: field("name", PersonName::parse(&body.name))?,
         role: word("role", body.role)?,
         plan: body.plan.map(|plan| word("plan", plan)).transpose()?,

@@ -17,8 +17,11 @@ use crate::app::directory::{BATCH, BatchWriter};
 use crate::app::error::Error;
 use crate::app::run_time::RunTime;
 use crate::domain::directory::DirectoryCommand;
+use crate::domain::id::{CourseId, UserId};
+use crate::domain::import_references::{ImportReferences, ImportWarning};
 use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::{FieldError, Refusal};
+use crate::domain::text::Email;
 use crate::handlers::ndjson::{
     LAST_WORK_TIME, LISTED_REJECTIONS, Lines, empty_file_refusal, is_empty, take_text,
 };
@@ -35,15 +38,48 @@ pub(super) struct ImportOutcome {
     rejected_count: usize,
     /// The first line that was neither applied nor rejected. `None` at the end of the file.
     next_line: Option<usize>,
+    /// The references of applied lines to records that do not exist. `None` if there was no time to look.
+    warnings: Option<Vec<ImportWarning>>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct RejectedLine {
     /// Counted from 1, including empty lines.
     line: usize,
+    #[serde(flatten)]
+    ids: LineIds,
     code: &'static str,
     field: String,
     message: String,
+}
+
+/// The ids of a line's record, as far as they are valid.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct LineIds {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    course_id: Option<CourseId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<UserId>,
+}
+
+impl LineIds {
+    fn of(line: &Map<String, Value>) -> Self {
+        // A column in the wrong place may put an address where an id belongs. Results of imports must not have addresses.
+        let text = |name: &str| {
+            let text = line.get(name).and_then(Value::as_str)?;
+            Email::parse(text).is_err().then_some(text)
+        };
+        let (course, user) = match line.get("type").and_then(Value::as_str) {
+            Some("course") => (text("id"), None),
+            Some("user") => (None, text("id")),
+            Some("enrollment") => (text("course_id"), text("user_id")),
+            _ => (None, None),
+        };
+        Self {
+            course_id: course.and_then(|id| CourseId::parse(id).ok()),
+            user_id: user.and_then(|id| UserId::parse(id).ok()),
+        }
+    }
 }
 
 /// Parses and applies a file in batches until it ends or the time is used up.
@@ -62,23 +98,32 @@ pub(super) async fn import(
         };
         let counts = applied.map(|()| batch.counts);
         if !import.add(counts, time.has_left(Duration::ZERO))? {
-            return Ok(import.outcome);
+            break;
         }
         // The time limit of the request applies only if the task yields.
         tokio::task::yield_now().await;
     }
+    let warnings = timeout_at(end, writer.warnings(&import.references)).await;
+    // The lines are applied. A failed look must not make the platform send them again.
+    let warnings = warnings.unwrap_or_else(|_| Err(Error::busy("the look took too long")));
+    let warnings = warnings.inspect_err(|error| {
+        tracing::warn!(event = "directory.import_unchecked", %error);
+    });
+    Ok(ImportOutcome { warnings: warnings.ok(), ..import.outcome })
 }
 
 struct Import<'a> {
     lines: Lines<'a>,
     outcome: ImportOutcome,
+    references: ImportReferences,
     /// The first line of the current batch.
     batch_line: usize,
 }
 
 impl<'a> Import<'a> {
     fn new(file: &'a [u8]) -> Self {
-        Self { lines: Lines::new(file), outcome: ImportOutcome::default(), batch_line: 1 }
+        let (outcome, references) = Default::default();
+        Self { lines: Lines::new(file), outcome, references, batch_line: 1 }
     }
 
     /// Adds the result of a batch, and returns whether to continue. An error ends an import that has applied nothing.
@@ -91,6 +136,7 @@ impl<'a> Import<'a> {
                 outcome.rejected_count += batch.rejected_count;
                 outcome.rejected.extend(batch.rejected);
                 outcome.rejected.truncate(LISTED_REJECTIONS);
+                self.references.append(batch.references);
             }
             Err(error) if outcome.accepted == 0 => return Err(error),
             Err(error) => {
@@ -122,6 +168,7 @@ struct BatchCounts {
     accepted: usize,
     rejected: Vec<RejectedLine>,
     rejected_count: usize,
+    references: ImportReferences,
 }
 
 fn next_batch(lines: &mut Lines<'_>) -> Batch {
@@ -131,15 +178,18 @@ fn next_batch(lines: &mut Lines<'_>) -> Batch {
             continue;
         }
         let counts = &mut batch.counts;
-        match crate::http::parse_json::<Map<String, Value>>(line).and_then(parse_line) {
+        let line = crate::http::parse_json::<Map<String, Value>>(line);
+        let ids = line.as_ref().map(LineIds::of).unwrap_or_default();
+        match line.and_then(parse_line) {
             Ok(command) => {
                 counts.accepted += 1;
+                counts.references.add(number, &command);
                 batch.commands.push(command);
             }
             Err(refusal) => {
                 counts.rejected_count += 1;
                 if counts.rejected.len() < LISTED_REJECTIONS {
-                    counts.rejected.push(rejected_line(number, refusal));
+                    counts.rejected.push(rejected_line(number, ids, refusal));
                 }
             }
         }
@@ -150,12 +200,12 @@ fn next_batch(lines: &mut Lines<'_>) -> Batch {
     batch
 }
 
-fn rejected_line(line: usize, refusal: Refusal) -> RejectedLine {
+fn rejected_line(line: usize, ids: LineIds, refusal: Refusal) -> RejectedLine {
     let FieldError { field, message } = match refusal {
         Refusal::Invalid(mut errors) if !errors.is_empty() => errors.swap_remove(0),
         other => FieldError::new("line", other),
     };
-    RejectedLine { line, code: "validation_failed", field, message }
+    RejectedLine { line, ids, code: "validation_failed", field, message }
 }
 
 fn parse_line(mut line: Map<String, Value>) -> Result<DirectoryCommand, Refusal> {
@@ -234,6 +284,29 @@ mod tests {
         assert_eq!(named, [(4, "email"), (5, "type"), (6, "body"), (7, "colour")]);
         for empty in ["", "\n", " \r\n\t\n"] {
             assert!(matches!(run(empty, true, None), Err(Error::Refused(_))), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn rejected_line_has_the_ids_of_its_record_and_no_address() {
+        // The line, and the course and the user in its report.
+        let cases = [
+            (r#"{"type":"course","id":"c-1"}"#, Some("c-1"), None),
+            (r#"{"type":"user","id":"s-1","email":"ada@example.test"}"#, None, Some("s-1")),
+            (r#"{"type":"enrollment","course_id":"c-1","user_id":"s-1"}"#, Some("c-1"), Some("s-1")),
+            (r#"{"type":"enrollment","course_id":7,"user_id":"s-1"}"#, None, Some("s-1")),
+            (r#"{"type":"user","id":"ada@example.test"}"#, None, None),
+            (r#"{"type":"user","id":"s 1"}"#, None, None),
+            (r#"{"type":"planet","id":"c-1"}"#, None, None),
+            ("nonsense", None, None),
+        ];
+        for (line, course, user) in cases {
+            let outcome = run(line, true, None).unwrap();
+            let LineIds { course_id, user_id } = &outcome.rejected[0].ids;
+            let ids = (course_id.as_ref().map(CourseId::as_str), user_id.as_ref().map(UserId::as_str));
+            assert_eq!(ids, (course, user), "{line}");
+            let report = serde_json::to_string(&outcome.rejected).unwrap();
+            assert!(!report.contains('@'), "{report}");
         }
     }
 

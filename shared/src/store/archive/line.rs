@@ -17,7 +17,8 @@ use crate::store::zoom_reports::StoredRow;
 pub(super) enum ArchiveLine {
     Student {
         user: UserId,
-        email: Email,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        email: Option<Email>,
         name: PersonName,
     },
     Invitee {

@@ -45,7 +45,7 @@ fn participant(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
     let enrollment = Enrollment {
         course: CourseId::parse("course-1").unwrap(),
         user: user.clone(),
-        email: email.clone(),
+        email: Some(email.clone()),
         name: name.clone(),
         access_granted: true,
         former_emails: Vec::new(),

@@ -27,7 +27,8 @@ const STUDENTS_PAGE: i32 = 1000;
 struct StoredEnrollment {
     course_id: CourseId,
     user_id: UserId,
-    email: Email,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<Email>,
     name: PersonName,
     access_granted: bool,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]

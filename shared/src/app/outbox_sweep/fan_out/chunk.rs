@@ -102,6 +102,11 @@ impl ResolvedChunk {
             invited_by.extend(mail.users.iter().map(|user| (user.clone(), invitation)));
             invitation != InvitedBy::EarlierMail
         });
+        // Nothing shows whether a person without an address was notified. The key of the earlier notification prevents a
+        // second one.
+        for (user, _) in &*in_app {
+            invited_by.entry(user.clone()).or_insert(InvitedBy::Missed);
+        }
         in_app.retain(|(user, kind)| {
             let is_invitation = Some(*kind) == MailKind::Scheduled.in_app();
             !is_invitation || invited_by.get(user) != Some(&InvitedBy::EarlierMail)
@@ -291,9 +296,11 @@ impl Run<'_> {
                 let person = person.as_ref().or(users.first());
                 chunk.in_app.extend(in_app.and_then(|kind| Some((person?.clone(), kind))));
                 let Some(kind) = mail else { continue };
+                // A person without an address may have had one, whose calendar entry is withdrawn.
                 if kind.calendar_method().is_some() && kind != MailKind::Resent {
                     chunk.former_addresses.extend(former_emails.into_iter().map(|it| (it, kind)));
                 }
+                let Some(email) = email else { continue };
                 chunk.add_mail(email, AddressedMail { kind, name, users, address_changed: false });
             }
         }

@@ -214,7 +214,7 @@ impl Run<'_> {
         let returned = enrollments.into_iter().filter_map(|student| {
             let old = change.students.iter().find(|old| old.user == student.user)?;
             let moved = student.access_granted && old.email != student.email;
-            let student = student.replacing_address(&old.email, &old.former_emails);
+            let student = student.replacing_address(old.email.as_ref(), &old.former_emails);
             let recipient = recipient_from_student(student);
             moved.then(|| PlannedNotification::mail_only(recipient, MailKind::Scheduled))
         });

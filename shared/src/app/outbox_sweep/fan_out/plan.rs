@@ -53,14 +53,14 @@ pub(super) fn remaining_persons(
     let mut persons = Vec::with_capacity(planned.len());
     for one in planned {
         let users = &one.recipient.users;
-        if users.is_empty() {
-            persons.push((PersonRef::new(subject, None, &one.recipient.email), one));
+        if let (true, Some(email)) = (users.is_empty(), &one.recipient.email) {
+            persons.push((PersonRef::of_address(subject, email), one));
             continue;
         }
-        for n in 0..users.len() {
+        for (n, user) in users.iter().enumerate() {
             let mut person = one.clone();
             person.recipient.users.swap(0, n);
-            persons.push((PersonRef::new(subject, users.get(n), &one.recipient.email), person));
+            persons.push((PersonRef::of_user(subject, user), person));
         }
     }
     let cursor = pending.cursor.as_deref();

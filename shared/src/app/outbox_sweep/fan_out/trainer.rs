@@ -65,7 +65,7 @@ impl Run<'_> {
         Ok(Some(TrainerNotification { kind, trainer, session: Some(session), is_void }))
     }
 
-    /// Notifies the trainer. Trainers who are not in the directory have no address and get an in-app notification.
+    /// Notifies the trainer. Trainers of whom the directory has no address get an in-app notification.
     pub(super) async fn notify_trainer(
         &mut self,
         pending: &PendingEvent,
@@ -90,8 +90,9 @@ impl Run<'_> {
             store.put_notifications(&[notification]).await?;
         }
         let user = if channels.email { store.user(trainer).await? } else { None };
-        let mails: Vec<_> = user
-            .map(|user| new_mail(&pending.event, kind, &subject, &user.email, Some(user.id)))
+        let addressed = user.and_then(|user| Some((user.email?, user.id)));
+        let mails: Vec<_> = addressed
+            .map(|(email, id)| new_mail(&pending.event, kind, &subject, &email, Some(id)))
             .into_iter()
             .collect();
         self.tools.outbox.send(Urgency::Urgent, &mails).await?;

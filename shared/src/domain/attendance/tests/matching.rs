@@ -268,3 +268,20 @@ fn attendee_id_round_trips_and_is_unique_per_person() {
         assert_eq!(AttendeeId::parse(bad), None);
     }
 }
+
+#[test]
+fn student_with_an_address_for_a_part_of_the_time_is_one_person() {
+    let session = session(course(), Status::Scheduled, Vec::new());
+    let with_address = enrolled("ada", "Ada");
+    let without_address = Enrollment { email: None, ..with_address.clone() };
+    let other = Enrollment { email: None, ..enrolled("bob", "Bob") };
+    let both = [without_address.clone(), with_address.clone()];
+    let people = People::new(&session, &[], &[&both[..], &[other]].concat(), &[]);
+    let shown: Vec<_> = people.expected().iter().map(|person| person.email.clone()).collect();
+    assert_eq!(shown, [with_address.email, None]);
+    let by_address = identify(&people, json!({"email": "ada@example.test"}));
+    assert_eq!(by_address, [("Ada".to_owned(), IdentityMatch::Email, vec![])]);
+    let people = People::new(&session, &[], &[without_address], &[join_identity("ada", "key-ada")]);
+    let by_key = identify(&people, json!({"customer_key": "key-ada"}));
+    assert_eq!(by_key, [("Ada".to_owned(), IdentityMatch::CustomerKey, vec![])]);
+}
