@@ -14,8 +14,8 @@ use jiff::Timestamp;
 pub use self::enrollment_changes::EnrollmentTransaction;
 use self::enrollment_changes::SessionsByCourse;
 use self::leads::{Leads, begin_erasure};
-use self::references::import_warnings;
 pub use self::references::check_plan;
+use self::references::import_warnings;
 pub use self::repetition::repeat_erasure;
 use super::error::Error;
 use super::{Services, default_link};
@@ -88,7 +88,10 @@ impl<'a> BatchWriter<'a> {
     }
 
     /// Returns the warnings about the lines that were applied.
-    pub async fn warnings(&self, references: &ImportReferences) -> Result<Vec<ImportWarning>, Error> {
+    pub async fn warnings(
+        &self,
+        references: &ImportReferences,
+    ) -> Result<Vec<ImportWarning>, Error> {
         import_warnings(self.services, references).await
     }
 

@@ -250,8 +250,7 @@ async fn check_invited_users(tools: &PaymentTools, drafts: &[OpenDraft]) -> Resu
         return Ok(());
     }
     let known = tools.services.store.directory_entries(&invited).await?;
-    let has_address =
-        |user: &UserId| known.get(user).is_some_and(|entry| entry.email.is_some());
+    let has_address = |user: &UserId| known.get(user).is_some_and(|entry| entry.email.is_some());
     let is_known = |draft: &OpenDraft| draft.invited_users().into_iter().all(has_address);
     let unknown = drafts.iter().enumerate().filter(|(_, draft)| !is_known(draft));
     let errors: Vec<_> = unknown

@@ -92,6 +92,14 @@ pub struct PollsResponse {
     quiet: Option<QuietLook>,
 }
 
+#[cfg(test)]
+impl PollsResponse {
+    /// The response to a trainer.
+    pub(crate) fn full(polls: Vec<PollWithTally>) -> Self {
+        Self { polls, view: View::Full, next_look_seconds: 15, quiet: None }
+    }
+}
+
 /// Launches a poll, or returns the one that the same request launched before.
 pub async fn launch(
     context: &PollContext<'_>,

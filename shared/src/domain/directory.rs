@@ -88,9 +88,7 @@ impl EnrollmentPeriod {
     pub fn since_of(next: &Enrollment, before: Option<&Self>, at: Timestamp) -> Option<Timestamp> {
         match before {
             _ if !next.access_granted => None,
-            Some(before)
-                if before.enrollment.access_granted && before.has_address_of(next) =>
-            {
+            Some(before) if before.enrollment.access_granted && before.has_address_of(next) => {
                 before.since
             }
             _ => Some(at),

@@ -252,7 +252,6 @@ fn cells(result: &PollWithTally, option: usize, user: Option<&UserId>) -> [Strin
 mod tests {
     use super::*;
     use crate::domain::poll::Poll;
-    use crate::domain::rights::View;
     use crate::domain::text::{OptionText, Question};
     use crate::domain::vote::{Choice, Tally};
 
@@ -283,7 +282,7 @@ mod tests {
     }
 
     fn list(polls: Vec<PollWithTally>) -> PollsResponse {
-        PollsResponse { polls, view: View::Full }
+        PollsResponse::full(polls)
     }
 
     fn text(polls: Vec<PollWithTally>) -> String {

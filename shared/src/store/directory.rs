@@ -4,6 +4,7 @@ mod enrollments;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -230,20 +231,26 @@ impl Store {
         keys: &[ItemKey<'k>],
         is_consistent: bool,
     ) -> Result<Vec<ItemKey<'k>>, StoreError> {
-        let chunks: Vec<_> = keys.chunks(limit::BATCH_GETS).map(<[_]>::to_vec).collect();
-        let missing: Vec<_> = stream::iter(chunks)
-            .map(|chunk| async move {
-                let found = match is_consistent {
-                    true => self.batch_get(&chunk).await?,
-                    false => self.batch_get_eventually_consistent(&chunk).await?,
-                };
-                let missing = chunk.into_iter().filter(|key| found.get(*key).is_none());
-                Ok::<_, StoreError>(missing.collect::<Vec<_>>())
-            })
-            .buffer_unordered(ENTRY_READS)
-            .try_collect()
-            .await?;
-        Ok(missing.into_iter().flatten().collect())
+        let mut missing = Vec::new();
+        for group in keys.chunks(limit::BATCH_GETS * ENTRY_READS) {
+            let chunks = group.chunks(limit::BATCH_GETS);
+            let reads = chunks.map(|chunk| self.missing_in_batch(chunk, is_consistent));
+            let found = future::try_join_all(reads.collect::<Vec<_>>()).await?;
+            missing.extend(found.into_iter().flatten());
+        }
+        Ok(missing)
+    }
+
+    async fn missing_in_batch<'k>(
+        &self,
+        keys: &[ItemKey<'k>],
+        is_consistent: bool,
+    ) -> Result<Vec<ItemKey<'k>>, StoreError> {
+        let found = match is_consistent {
+            true => self.batch_get(keys).await?,
+            false => self.batch_get_eventually_consistent(keys).await?,
+        };
+        Ok(keys.iter().copied().filter(|key| found.get(*key).is_none()).collect())
     }
 
     /// Returns the users of these addresses, with two requests per hundred. A pointer is valid if the user's entry still has

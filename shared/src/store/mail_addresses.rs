@@ -204,7 +204,8 @@ fn find_address(
         let erased_at = erasure.map(|erasure| erasure.erased_at);
         match items.get(key).map(decode::<StoredAddresses>).transpose() {
             Ok(Some(stored)) if stored.email.is_none() && !may_lack_address(&key) => {
-                failed = Some(unreadable(format!("{} / {}", key.pk(), key.sk()), "it has no address"));
+                failed =
+                    Some(unreadable(format!("{} / {}", key.pk(), key.sk()), "it has no address"));
             }
             Ok(Some(stored)) if !stored.is_erased(erased_at) => {
                 let Some(address) = stored.find(&mail.to) else { continue };

@@ -76,6 +76,7 @@ impl Scene {
     pub(crate) async fn prepare(files: &Path) -> Result<Self, BoxError> {
         let options = Options {
             port: 0,
+            listen: std::net::Ipv4Addr::LOCALHOST.into(),
             data_dir: None,
             settings: Vec::new(),
             console_dir: None,

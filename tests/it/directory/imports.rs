@@ -28,7 +28,8 @@ async fn import_applies_valid_lines_and_lists_invalid_ones() {
     assert_eq!(rejected.iter().map(|it| &it["line"]).collect::<Vec<_>>(), [2, 5, 14, 15]);
     assert!(rejected.iter().all(|it| it["code"] == "validation_failed"));
     assert_eq!(rejected[0]["user_id"], "u-1", "{result}");
-    let unknown = json!([{"code": "unknown_user", "kind": "enrollment", "count": 1, "lines": [12]}]);
+    let unknown =
+        json!([{"code": "unknown_user", "kind": "enrollment", "count": 1, "lines": [12]}]);
     assert_eq!(result["warnings"], unknown);
     let courses = world.items("COURSE#c-1").await;
     assert_eq!(courses[0]["title"], "Last", "the last line should win");
@@ -50,12 +51,8 @@ async fn import_applies_valid_lines_and_lists_invalid_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn import_warns_about_records_that_do_not_exist() {
     let world = World::start().await;
-    let student = |course: &str, user: &str| {
-        json!({"type": "enrollment", "course_id": course, "user_id": user, "name": "S"})
-    };
-    let trainer = |id: &str, plan: &str| {
-        json!({"type": "user", "id": id, "name": "T", "role": "trainer", "plan": plan})
-    };
+    let student = |course: &str, user: &str| json!({"type": "enrollment", "course_id": course, "user_id": user, "name": "S"});
+    let trainer = |id: &str, plan: &str| json!({"type": "user", "id": id, "name": "T", "role": "trainer", "plan": plan});
     let lines = [
         student("course-1", "student-1"),
         student("c-new", "student-none"),
@@ -74,7 +71,8 @@ async fn import_warns_about_records_that_do_not_exist() {
     ]);
     assert_eq!(result["warnings"], expected);
     // The settings of the directory decide about the next import, and a single user with such a plan is refused.
-    let result = import(&world, &lines_of(&[trainer("t-1", "gold"), trainer("t-2", "silver")])).await;
+    let result =
+        import(&world, &lines_of(&[trainer("t-1", "gold"), trainer("t-2", "silver")])).await;
     assert_eq!(result.expect(200)["warnings"][0]["lines"], json!([2]));
     let service = world.service().await;
     let user = json!({"name": "T", "role": "trainer", "plan": "silver"});

@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use jiff::Timestamp;
 use rusqlite::params;
 use serde_json::{Value, json};

@@ -22,7 +22,7 @@ pub async fn check_plan(services: &Services, command: &DirectoryCommand) -> Resu
 }
 
 /// Returns the warnings about an import after its lines were applied.
-pub async fn import_warnings(
+pub(super) async fn import_warnings(
     services: &Services,
     references: &ImportReferences,
 ) -> Result<Vec<ImportWarning>, Error> {
@@ -30,9 +30,8 @@ pub async fn import_warnings(
     let unresolved: Vec<_> = references.unresolved().into_iter().collect();
     let keys: Vec<_> = unresolved.iter().filter_map(|to| item_key(to)).collect();
     let missing: BTreeSet<_> = store.missing_items(&keys).await?.into_iter().collect();
-    let is_missing = |to: &&Referenced| {
-        item_key(to).is_some_and(|key| missing.contains(&(key.pk(), key.sk())))
-    };
+    let is_missing =
+        |to: &&Referenced| item_key(to).is_some_and(|key| missing.contains(&(key.pk(), key.sk())));
     let missing = unresolved.into_iter().filter(is_missing).collect();
     let settings = match references.needs_settings() {
         true => store.settings().await?,

@@ -89,15 +89,15 @@ fn assign_by_identity_and_time<'a>(
     without_rows.sort_by_key(|(key, own)| (own.first().map(|event| event.at), **key));
     let all_rows = rows.clone();
     for (key, own_events) in &without_rows {
-        let is_theirs =
-            |row: &ReportedConnection| shares_identity(own_events, &row.participant);
+        let is_theirs = |row: &ReportedConnection| shares_identity(own_events, &row.participant);
         if let Some(index) = best_row(&rows, own_events, is_theirs) {
             assigned.entry(**key).or_default().push(rows.remove(index));
         }
     }
     without_rows.retain(|(key, _)| !assigned.contains_key(*key));
     assign_by_time(&mut rows, &without_rows, assigned);
-    for (key, own_events) in without_rows.iter().filter(|(key, _)| !assigned.contains_key(*key)) {
+    without_rows.retain(|(key, _)| !assigned.contains_key(*key));
+    for (key, own_events) in &without_rows {
         // All connections of the person are listed, so another row of theirs replaces what would be inferred.
         let is_theirs = |row: &&&ReportedConnection| shares_identity(own_events, &row.participant);
         if let Some(row) = all_rows.iter().find(is_theirs) {
@@ -121,9 +121,10 @@ fn best_row(
     events: &BTreeSet<JoinOrLeave<'_>>,
     is_possible: impl Fn(&ReportedConnection) -> bool,
 ) -> Option<usize> {
-    let possible = rows.iter().enumerate().filter(|(_, row)| {
-        is_possible(row) && events.iter().all(|event| is_in(event, row))
-    });
+    let possible = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| is_possible(row) && events.iter().all(|event| is_in(event, row)));
     possible.min_by_key(|(_, row)| row.left_at).map(|(index, _)| index)
 }
 

@@ -293,7 +293,11 @@ mod tests {
         let cases = [
             (r#"{"type":"course","id":"c-1"}"#, Some("c-1"), None),
             (r#"{"type":"user","id":"s-1","email":"ada@example.test"}"#, None, Some("s-1")),
-            (r#"{"type":"enrollment","course_id":"c-1","user_id":"s-1"}"#, Some("c-1"), Some("s-1")),
+            (
+                r#"{"type":"enrollment","course_id":"c-1","user_id":"s-1"}"#,
+                Some("c-1"),
+                Some("s-1"),
+            ),
             (r#"{"type":"enrollment","course_id":7,"user_id":"s-1"}"#, None, Some("s-1")),
             (r#"{"type":"user","id":"ada@example.test"}"#, None, None),
             (r#"{"type":"user","id":"s 1"}"#, None, None),
@@ -303,7 +307,8 @@ mod tests {
         for (line, course, user) in cases {
             let outcome = run(line, true, None).unwrap();
             let LineIds { course_id, user_id } = &outcome.rejected[0].ids;
-            let ids = (course_id.as_ref().map(CourseId::as_str), user_id.as_ref().map(UserId::as_str));
+            let ids =
+                (course_id.as_ref().map(CourseId::as_str), user_id.as_ref().map(UserId::as_str));
             assert_eq!(ids, (course, user), "{line}");
             let report = serde_json::to_string(&outcome.rejected).unwrap();
             assert!(!report.contains('@'), "{report}");
