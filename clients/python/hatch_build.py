@@ -24,7 +24,8 @@ def generate() -> None:
     shutil.rmtree(GENERATED, ignore_errors=True)
     run = subprocess.run(
         [
-            Path(sys.executable).parent / "openapi-python-client",
+            # The module is also found in the isolated environment of a build, unlike the command.
+            *(sys.executable, "-m", "openapi_python_client"),
             "generate",
             *("--path", REPOSITORY / "openapi.yaml"),
             *("--meta", "none"),
