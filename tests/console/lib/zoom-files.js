@@ -80,16 +80,18 @@ async function sendSlowly(response, content) {
 }
 
 /**
- * Starts the server. Returns `{flags, asked, network, stop}`: the browser's flags, the paths that were asked for, and
- * the network, whose `state` is `good`, `slow` or `blocked`. Zoom's own service accepts a call and never answers
- * while `network.service` is `silent`, and is unknown otherwise.
+ * Starts the server. Returns `{flags, asked, calls, network, stop}`: the browser's flags, the paths of the files and the
+ * calls of Zoom's service that were requested, and the network, whose `state` is `good`, `slow` or `blocked`. Zoom's
+ * service never answers while `network.service` is `silent`, and breaks the connection while it is `refusing`.
  */
 export async function serveZoom(directory) {
   const { pem, fingerprint } = certificate();
   const asked = [];
+  const calls = [];
   const network = { state: 'good', service: 'refusing' };
   const server = createServer({ key: pem, cert: pem }, async (request, response) => {
     if (request.headers.host !== new URL(MANIFEST.host).host) {
+      calls.push(request.url);
       if (network.service !== 'silent') response.destroy();
       return;
     }
@@ -111,6 +113,7 @@ export async function serveZoom(directory) {
   const hosts = ['source.zoom.us', 'zoom.us'].map((host) => `MAP ${host}:443 ${address}`);
   return {
     asked,
+    calls,
     network,
     flags: [
       `--host-resolver-rules=${[...hosts, 'MAP * ~NOTFOUND', 'EXCLUDE localhost', 'EXCLUDE 127.0.0.1'].join(', ')}`,

@@ -1,4 +1,4 @@
-// The room with Zoom's real web client: `node room/run.js [address]`, and `--install` to get its files only. Without the
+// The room with Zoom's real web client: `node room/run.js [address]`, and `--install` for its files only. Without the
 // npm package it prints the reason and passes.
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -32,7 +32,7 @@ const well = await run(
   async (name) => {
     const pages = browser.contexts().flatMap((context) => context.pages());
     for (const [n, page] of pages.entries()) {
-      console.log(`    shown: ${(await page.innerText('body')).replace(/\s+/g, ' ').slice(0, 300)}`);
+      console.log(`    shown: ${(await page.textContent('.room')).replace(/\s+/g, ' ').slice(0, 300)}`);
       const file = `room-${name.replace(/\W+/g, '-').slice(0, 60)}-${n}.png`;
       await page.screenshot({ path: new URL(file, failures).pathname });
     }

@@ -73,7 +73,11 @@ test('Arabic replaces the texts that it has, and is loaded before the meeting', 
     'apac.c': 'Something rare',
   });
   const loads = [];
-  const i18n = { load: async (...args) => loads.push(args), getAll: () => english };
+  const load = async (...args) => {
+    loads.push(args);
+    return english;
+  };
+  const i18n = { load };
   await loadLanguage(i18n, 'ar');
   assert.deepEqual(loads[0], ['en-US']);
   assert.deepEqual([loads[1][0]['apac.a'], loads[1][1]], ['كتم الصوت', 'ar-SA']);

@@ -73,7 +73,7 @@ export const isUnanswered = (polls, owner) => Boolean(!owner && polls.open && !p
  */
 export function Announcer({ polls, owner, word }) {
   const { open } = polls;
-  const text = open && !owner ? word('newPollIs', { question: open.question }) : '';
+  const text = open && !owner ? word('newPollIs', { question: open.question }) : null;
   return html`<div class="hidden" role="status" aria-live="polite" data-polls>${text}</div>`;
 }
 

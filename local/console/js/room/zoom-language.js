@@ -18,6 +18,7 @@ export async function loadLanguage(i18n, language) {
     return;
   }
   const [code, translations] = ours;
-  await i18n.load(OF_ZOOM.en);
-  await i18n.load(translated(i18n.getAll(OF_ZOOM.en), translations), code);
+  // `getAll` has only the texts of errors if the client has loaded English by itself.
+  const english = await i18n.load(OF_ZOOM.en);
+  await i18n.load(translated(english, translations), code);
 }
