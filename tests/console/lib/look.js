@@ -35,7 +35,7 @@ const overflows = (page) =>
   page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 /** What was taken, as a page to look through. */
-export function gallery(world) {
+export function gallery(world, file = 'README.md') {
   const row = (name) =>
     `| ${name} | ${[...LOOKS, FORCED].map(([look]) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`).join(' | ')} |`;
   const head = [
@@ -46,7 +46,7 @@ export function gallery(world) {
     `| | ${[...LOOKS, FORCED].map(([look]) => look).join(' | ')} |`,
     `| --- |${' --- |'.repeat(LOOKS.length + 1)}`,
   ];
-  writeFileSync(new URL('README.md', world.screenshots), `${[...head, ...world.shot.sort().map(row)].join('\n')}\n`);
+  writeFileSync(new URL(file, world.screenshots), `${[...head, ...world.shot.sort().map(row)].join('\n')}\n`);
 }
 
 /** As WebP, which is a third of the same as PNG. */

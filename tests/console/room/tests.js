@@ -1,7 +1,7 @@
 // The room with the files of Zoom's web client. Zoom's service itself cannot be reached: the client joins until its
 // first call. What follows is driven by the events that the client passes on, at the place where it passes them on.
 import { open } from '../lib/browser.js';
-import { violations } from '../lib/look.js';
+import { inspect, violations } from '../lib/look.js';
 import { equal, eventually, holds, test } from '../lib/runner.js';
 import { hits } from './hits.js';
 import { TITLE } from './scene.js';
@@ -34,7 +34,7 @@ async function emit(page, status) {
   }, status);
 }
 
-export function tests({ browser, base, zoom, world }) {
+export function tests({ browser, base, zoom, world, looks }) {
   /** A student's room in a browser of its own. */
   const room = async ({ size = 'desk', lang = 'en', options = {}, before, as = 'sam' } = {}) => {
     const { context, wrong } = await open(browser, base, { viewport: SIZES[size], ...options });
@@ -82,6 +82,7 @@ export function tests({ browser, base, zoom, world }) {
     equal(await page.locator('iframe').count(), 0, 'frames');
     equal(await look(page), before, 'the styles of the page');
     await page.getByText('O abre la clase en la aplicación de Zoom:').waitFor();
+    await inspect(looks, page, 'room-failed');
     await page.getByRole('button', { name: 'Abrir en la aplicación de Zoom' }).click();
     const link = page.getByRole('link', { name: 'Abrir la reunión' });
     holds(/^https:\/\/[^/]*zoom\.us\//.test(await link.getAttribute('href')), 'it leads to Zoom');
@@ -123,7 +124,7 @@ export function tests({ browser, base, zoom, world }) {
           await page.emulateMedia({ forcedColors });
           await hits(page, `forced colours ${forcedColors}`);
         }
-        equal((await violations(page)).join(), '', 'violations');
+        await inspect(looks, page, `room-zoom-${lang}`);
         equal(await look(page).then((now) => now.split(' ')[0]), before.split(' ')[0], 'the root’s font');
         await context.close();
       });
@@ -168,6 +169,7 @@ export function tests({ browser, base, zoom, world }) {
     await page.getByRole('heading', { name: 'You have left the class' }).waitFor();
     equal(await page.locator('iframe').count(), 0, 'frames');
     equal(await page.evaluate(() => document.activeElement.textContent), 'You have left the class', 'the focus');
+    await inspect(looks, page, 'room-left');
     await context.close();
   });
 
@@ -177,6 +179,7 @@ export function tests({ browser, base, zoom, world }) {
     equal(await page.evaluate(() => crossOriginIsolated), false, 'isolated');
     await page.getByText('Your browser shows one person at a time').waitFor();
     await ready(page);
+    await inspect(looks, page, 'room-not-isolated');
     await context.close();
     stop();
   });
@@ -188,6 +191,7 @@ export function tests({ browser, base, zoom, world }) {
     await page.getByText('This browser cannot show the class in this page.').waitFor();
     equal(await button(page).textContent(), 'Open in Zoom’s app instead');
     equal(await page.locator('iframe').count(), 0, 'frames');
+    await inspect(looks, page, 'room-unsupported');
     await page.getByRole('button', { name: 'Join the class' }).click();
     await page.locator('.note.bad code', { hasText: 'sdk_unsupported' }).waitFor();
     await context.close();
@@ -198,7 +202,7 @@ export function tests({ browser, base, zoom, world }) {
     await page.getByRole('button', { name: 'Check camera and microphone' }).click();
     await page.getByText('The microphone works.').waitFor();
     await eventually(() => page.locator('video').evaluate((video) => video.videoWidth > 0), 'the picture is there');
-    equal((await violations(page)).join(), '', 'violations');
+    await inspect(looks, page, 'room-devices');
     await page.getByRole('button', { name: 'Stop the check' }).click();
     equal(await page.locator('video').count(), 0, 'pictures');
     await page.evaluate(() => {
@@ -209,6 +213,7 @@ export function tests({ browser, base, zoom, world }) {
     await page.getByRole('button', { name: 'Check camera and microphone' }).click();
     await page.getByText('The browser blocks Microphone.').waitFor();
     await page.getByText('No camera is connected.').waitFor();
+    await inspect(looks, page, 'room-devices-refused');
     await context.close();
   });
 
