@@ -132,10 +132,10 @@ export function tests({ browser, base, zoom, world, looks }) {
   }
 
   test('Zoom’s controls are in the person’s language', async () => {
-    for (const [lang, code, leave] of [
-      ['ar', 'ar-SA', 'مغادرة'],
-      ['hi', 'hi-IN', 'बाहर जाएँ'],
-      ['es', 'es-ES', 'Salir'],
+    for (const [lang, code, leave, joining] of [
+      ['ar', 'ar-SA', 'مغادرة', 'جارٍ الانضمام إلى الاجتماع…'],
+      ['hi', 'hi-IN', 'बाहर जाएँ', 'बैठक से जुड़ रहे हैं…'],
+      ['es', 'es-ES', 'Salir', ''],
     ]) {
       const { page, context } = await room({ lang });
       await enter(page);
@@ -149,6 +149,7 @@ export function tests({ browser, base, zoom, world, looks }) {
         'the language is loaded',
       );
       equal(found, [code, leave].join());
+      await frame.waitForSelector(`#wc-loading:has-text("${joining}")`);
       await context.close();
     }
   });
@@ -257,6 +258,8 @@ export function tests({ browser, base, zoom, world, looks }) {
     equal((await violations(page)).join(), '', 'violations');
     await page.keyboard.press('Escape');
     equal(await page.locator('.poll-panel').isVisible(), false, 'the panel after Escape');
+    const focused = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
+    equal(focused, 'Show polls', 'the focus after Escape');
     await world.close(poll);
     await context.close();
   });

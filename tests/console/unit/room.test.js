@@ -80,7 +80,8 @@ test('Arabic replaces the texts that it has, and is loaded before the meeting', 
   const i18n = { load };
   await loadLanguage(i18n, 'ar');
   assert.deepEqual(loads[0], ['en-US']);
-  assert.deepEqual([loads[1][0]['apac.a'], loads[1][1]], ['كتم الصوت', 'ar-SA']);
+  for (const [n, code] of ['en-US', 'ar-SA'].entries())
+    assert.deepEqual([loads[n + 1][0]['apac.a'], loads[n + 1][1]], ['كتم الصوت', code]);
   loads.length = 0;
   await loadLanguage(i18n, 'es');
   await loadLanguage(i18n, 'xx');

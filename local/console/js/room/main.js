@@ -99,6 +99,10 @@ function Room() {
   }, [state.at]);
 
   const toggle = () => setChosen(!showsPolls);
+  const close = () => {
+    setChosen(false);
+    page.current.querySelector('.poll-button button').focus();
+  };
   const shared = { session: session.data, joining, client, owner, language, word };
   return html`<div class=${`room at-${state.at}${showsPolls && isWide ? ' with-polls' : ''}`} ref=${page}>
     <${Bar} title=${session.data?.title} language=${language} onLanguage=${setLanguage} word=${word}
@@ -116,7 +120,7 @@ function Room() {
       session.data &&
       !isGuest &&
       html`<${PollPanel} as=${as} session=${session.data} polls=${polls} owner=${owner} word=${word}
-        hidden=${!showsPolls} isSheet=${!isWide} onClose=${() => setChosen(false)} />`
+        hidden=${!showsPolls} isSheet=${!isWide} onClose=${close} />`
     }
     ${disclaimer.data && html`<footer class="room-disclaimer"><bdi>${disclaimer.data}</bdi></footer>`}
     <${Announcer} polls=${polls} owner=${owner} word=${word} /><${Notes} /><${Question} /></div>`;

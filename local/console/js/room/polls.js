@@ -88,11 +88,16 @@ export function PollPanel({ as, session, polls, owner, word, hidden, isSheet, on
     if (isSheet && wasHidden.current && !hidden) heading.current.focus();
     wasHidden.current = hidden;
   }, [hidden, isSheet]);
-  const key = (event) => {
-    if (isSheet && event.key === 'Escape') onClose();
-  };
+  useEffect(() => {
+    if (!isSheet || hidden) return undefined;
+    const key = (event) => {
+      if (event.key === 'Escape' && !document.querySelector('dialog[open]')) onClose();
+    };
+    document.addEventListener('keydown', key);
+    return () => document.removeEventListener('keydown', key);
+  }, [hidden, isSheet]);
   return html`<aside class=${`poll-panel${isSheet ? ' sheet' : ''}`} tabindex="0" aria-labelledby="polls-heading"
-      hidden=${hidden} onKeyDown=${key}>
+      hidden=${hidden}>
     <div class="panel-head"><h2 id="polls-heading" tabindex="-1" ref=${heading}>${word('polls')}</h2>
       ${
         isSheet && html`<${Button} kind="quiet" small icon="close" label=${word('closePolls')} onClick=${onClose} />`

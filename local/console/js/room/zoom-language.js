@@ -19,6 +19,8 @@ export async function loadLanguage(i18n, language) {
   }
   const [code, translations] = ours;
   // `getAll` has only the texts of errors if the client has loaded English by itself.
-  const english = await i18n.load(OF_ZOOM.en);
-  await i18n.load(translated(english, translations), code);
+  const dictionary = translated(await i18n.load(OF_ZOOM.en), translations);
+  // The client looks up texts in its own languages first, and falls back to English. So English gets our texts too.
+  await i18n.load(dictionary, OF_ZOOM.en);
+  await i18n.load(dictionary, code);
 }
