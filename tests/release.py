@@ -29,6 +29,7 @@ import check  # noqa: E402
 FILES = {
     "Cargo.toml": '[workspace.package]\nversion = "1.2.3"\n',
     "Cargo.lock": '[[package]]\nname = "shared"\nversion = "1.2.3"\n',
+    "clients/python/pyproject.toml": '[project]\nversion = "1.2.3"\n',
     "openapi.yaml": "info:\n  version: 1.2.3\n",
     "clients/typescript/package.json": '{"version": "1.2.3"}',
     "clients/typescript/package-lock.json": '{"version": "1.2.3"}',
@@ -39,6 +40,7 @@ FILES = {
 REFUSALS = [
     ("Cargo.toml", "1.2.3", "1.3", "Cargo.toml has no version: 1.3"),
     ("Cargo.lock", "1.2.3", "1.2.2", "Cargo.lock has version 1.2.2, and Cargo.toml 1.2.3"),
+    ("clients/python/pyproject.toml", "1.2.3", "1.3.0", "clients/python/pyproject.toml has version 1.3.0"),
     ("openapi.yaml", "1.2.3", "1.2.4", "openapi.yaml has version 1.2.4, and Cargo.toml 1.2.3"),
     ("clients/typescript/package.json", "1.2.3", "2.0.0", "clients/typescript/package.json has version 2.0.0"),
     (

@@ -309,6 +309,8 @@ fn every_file_states_the_same_version() {
         let package: Value = serde_json::from_str(&page_text(&path)).expect("JSON");
         assert_eq!(package["version"], version, "{path}");
     }
+    let python = page_text("clients/python/pyproject.toml");
+    assert!(python.contains(&format!("\nversion = \"{version}\"\n")), "clients/python");
     let released = page_text("CHANGELOG.md");
     let released = released.split("\n## [").nth(2).expect("a release below Unreleased");
     assert!(released.starts_with(&format!("{version}] - ")), "{version} is the first release");
