@@ -1,8 +1,8 @@
 //! `/local/queues`: lists the queues and their messages, as the AWS console does, without receiving them.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use axum::Router;
 use jiff::Timestamp;
 use rusqlite::params;
 use serde_json::{Value, json};
