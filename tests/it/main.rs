@@ -61,6 +61,7 @@ mod price;
 mod reads;
 mod recipient_states;
 mod recognition;
+mod reconcile_meetings;
 mod recordings;
 mod reminders;
 mod repair;

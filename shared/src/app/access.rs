@@ -54,6 +54,14 @@ impl ZoomAccess {
         }
     }
 
+    /// Returns the trainer's connection. `None` for the platform's own account.
+    pub fn connection(&self) -> Option<&ZoomConnection> {
+        match &self.token {
+            TokenSource::Connection(connection) => Some(connection),
+            TokenSource::Account(_) => None,
+        }
+    }
+
     /// Returns the hosting of the user's meetings.
     pub fn hosting(&self) -> Hosting {
         match &self.token {

@@ -17,6 +17,7 @@ use super::sessions::affected_sessions;
 use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, client_credentials, token_binding};
 use crate::crypt::{constant_time_eq, hmac_sha256};
 use crate::domain::digest::Digest;
+use crate::domain::grant_check;
 use crate::domain::host_status::HostStatus;
 use crate::domain::hosting::{Hosting, HostingPolicy};
 use crate::domain::id::UserId;
@@ -274,6 +275,7 @@ impl ConnectRequest<'_> {
             connected_at: whole_milli(self.now),
             version: self.services.new_connection_version(),
             lease: None,
+            grant_check_at: Some(grant_check::check_at(self.now)),
             zoom_user,
         })
     }

@@ -10,6 +10,7 @@ use crate::domain::domain_event::DomainEvent;
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::UserId;
 use crate::domain::zoom_connection::ZoomConnection;
+use crate::store::due_work::reconciliations::GrantCheck;
 use crate::store::error::CommitError;
 use crate::store::schema::limit;
 use crate::store::tx::Action;
@@ -84,6 +85,7 @@ async fn delete_connection(
         }
         let (mut actions, domain_event) = also(&connection);
         actions.extend([connections::delete(&connection), host_status::delete(trainer)]);
+        actions.extend(GrantCheck::of_connection(&connection).map(|check| check.delete()));
         actions.extend(services.store.zoom_user_pointer_deletion(&connection).await?);
         match services.store.commit(actions).await {
             Ok(()) => {

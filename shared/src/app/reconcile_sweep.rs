@@ -5,7 +5,9 @@
 //! A failed session is moved back in the queue, so that it does not delay others.
 
 mod accounts;
+mod grants;
 mod lifecycle;
+mod meetings;
 mod outcome;
 mod participants;
 mod past_meetings;
@@ -21,12 +23,14 @@ use super::Services;
 use super::error::Error;
 use super::run_time::RunTime;
 use super::session_cancel::failure_reason;
-use crate::domain::reconciliation::{ReconcilePlan, ReconcileTask, RecordingDays};
+use crate::domain::reconciliation::{
+    ReconcilePlan, ReconcileProgress, ReconcileTask, RecordingDays,
+};
 use crate::domain::run::{RunKind, RunResult};
 use crate::domain::session::{Session, Status};
 use crate::domain::time::whole_milli;
 use crate::store::due_work::reconciliations::{
-    DueReconciliation, QueuedReconciliations, SessionReconciliation,
+    DueReconciliation, HostCheck, QueuedReconciliations, SessionReconciliation,
 };
 use crate::store::sessions::SessionRecord;
 use crate::telemetry::metrics;
@@ -116,6 +120,11 @@ impl Reconciler<'_> {
             }
             match entry {
                 DueReconciliation::Session(entry) => Box::pin(self.compare_session(entry)).await?,
+                DueReconciliation::Grant(check) => Box::pin(self.check_grant(check)).await?,
+                DueReconciliation::Host(check) => Box::pin(self.check_host(check)).await?,
+                DueReconciliation::CancelledMeeting(check) => {
+                    Box::pin(self.check_cancelled_meeting(check)).await?;
+                }
             }
         }
         Ok(())
@@ -161,7 +170,12 @@ impl Reconciler<'_> {
         if next_look == entry.due_at && progress == entry.progress {
             return Ok(());
         }
-        Ok(self.tools.store.write_all(entry.move_to(next_look, progress)).await?)
+        let mut writes = entry.move_to(next_look, progress);
+        // Once for the sessions of a host and a day.
+        if entry.progress == ReconcileProgress::default() && record.session.meeting.id.is_some() {
+            writes.push(HostCheck::next_day(&record.session, now).put());
+        }
+        Ok(self.tools.store.write_all(writes).await?)
     }
 
     /// Carries out one task, unless the account has reached a limit in this run. Returns the error of the task as its result.

@@ -31,6 +31,7 @@ use crate::domain::zoom_connection::ZoomConnection;
 use crate::random::Random;
 use crate::store::delegated_actions::CANCELLED;
 use crate::store::due_work::meetings::delete_due_meeting;
+use crate::store::due_work::reconciliations::CancelledMeeting;
 use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
 use crate::store::schema::ItemKey;
@@ -233,6 +234,7 @@ async fn commit(
     if old.meeting.id.is_some() {
         actions.push(repair.put());
     }
+    actions.extend(CancelledMeeting::of_session(next, now).map(|check| check.put()));
     services.store.commit(actions).await?;
     tracing::info!(event = "session.cancelled", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
     services.send_wake_up(&domain_event).await;

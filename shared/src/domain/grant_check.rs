@@ -32,11 +32,7 @@ pub fn check_at(at: Timestamp) -> Timestamp {
 }
 
 /// Decides about a check that is due at `due_at`.
-pub fn decide(
-    connection: Option<&ZoomConnection>,
-    due_at: Timestamp,
-    now: Timestamp,
-) -> GrantStep {
+pub fn decide(connection: Option<&ZoomConnection>, due_at: Timestamp, now: Timestamp) -> GrantStep {
     let is_current = |connection: &&ZoomConnection| {
         connection.health == ConnectionHealth::Connected
             && connection.grant_check_at == Some(due_at)

@@ -86,8 +86,7 @@ impl ListedMeeting {
     /// Decides about the meeting. `session` is the one in its mark, if it exists. The mark alone does not show that the meeting
     /// is ours: a host can copy a meeting with its description, and several deployments can use one Zoom account.
     pub fn decide(&self, session: Option<&Session>, now: Timestamp) -> MeetingVerdict {
-        let is_settled =
-            self.created_at.is_some_and(|at| now.duration_since(at) >= SETTLED_AFTER);
+        let is_settled = self.created_at.is_some_and(|at| now.duration_since(at) >= SETTLED_AFTER);
         let Some(session) = session.filter(|_| is_settled) else {
             return match is_settled {
                 true => MeetingVerdict::Leave(LeaveReason::UnknownSession),

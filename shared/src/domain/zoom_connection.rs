@@ -59,6 +59,9 @@ pub struct ZoomConnection {
     pub version: u64,
     /// The lease of the process that is refreshing the tokens.
     pub lease: Option<RefreshLease>,
+    /// When the grant is checked, so that Zoom does not end it unused. `None` for a grant of an earlier version that was not
+    /// needed since.
+    pub grant_check_at: Option<Timestamp>,
 }
 
 /// The largest difference between our clock and Zoom's, with the precision of the times in events.
@@ -164,6 +167,7 @@ mod tests {
             connected_at,
             version: 1,
             lease: None,
+            grant_check_at: None,
         };
         let at = |seconds| Timestamp::from_second(connected_at.as_second() + seconds).ok();
         use GrantEffect::{Ends, None as Nothing, Unclear};

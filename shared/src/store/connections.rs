@@ -36,6 +36,8 @@ struct StoredZoomConnection {
     lease_holder: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant_check_at: Option<Timestamp>,
 }
 
 impl From<&ZoomConnection> for StoredZoomConnection {
@@ -56,6 +58,7 @@ impl From<&ZoomConnection> for StoredZoomConnection {
             version: c.version,
             lease_holder: None,
             lease_until: None,
+            grant_check_at: c.grant_check_at,
         }
     }
 }
@@ -82,6 +85,7 @@ impl From<StoredZoomConnection> for ZoomConnection {
                 .lease_holder
                 .zip(s.lease_until)
                 .map(|(holder, until)| RefreshLease { holder, until }),
+            grant_check_at: s.grant_check_at,
         }
     }
 }
@@ -161,6 +165,19 @@ pub fn put_refreshed_tokens(
         holds_refresh_lease(refreshed_from, holder),
     )
     .recognized_by(attr::REFRESH_TOKEN, text(stored.refresh_token.as_str()))
+}
+
+/// Stores when the grant is checked next. Refused if the connection was replaced, or has another check. The tokens may have
+/// changed.
+pub fn set_grant_check(connection: &ZoomConnection, at: Timestamp) -> Action {
+    let condition =
+        Condition::new().equals(attr::CONNECTED_AT, text(connection.connected_at.to_string()));
+    let condition = match connection.grant_check_at {
+        Some(read) => condition.equals(attr::GRANT_CHECK_AT, text(read.to_string())),
+        None => condition.absent(attr::GRANT_CHECK_AT),
+    };
+    let changes = ItemChanges::new().set(attr::GRANT_CHECK_AT, text(at.to_string()));
+    Action::update(ItemKey::ZoomConnection(&connection.trainer), changes, condition)
 }
 
 /// Marks a connection as `reauth_required` unless it was replaced.

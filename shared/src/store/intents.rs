@@ -9,6 +9,8 @@
 //!       looks up the meeting at Zoom by its tracking mark, and continues or cleans up
 //! ```
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -242,6 +244,18 @@ impl Intent {
 impl Store {
     pub async fn intent(&self, session: &SessionId) -> Result<Option<Intent>, StoreError> {
         self.get(ItemKey::Intent(session)).await?.map(decode).transpose()
+    }
+
+    /// Returns those of the sessions that a request is creating or changing, or was when it died.
+    pub async fn sessions_with_intent(
+        &self,
+        sessions: &[SessionId],
+    ) -> Result<BTreeSet<SessionId>, StoreError> {
+        let keys: Vec<_> = sessions.iter().map(ItemKey::Intent).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let with_intent =
+            sessions.iter().filter(|session| found.take(ItemKey::Intent(session)).is_some());
+        Ok(with_intent.cloned().collect())
     }
 }
 

@@ -171,18 +171,19 @@ impl Zoom {
         self.send_once(access, ApiCall::new(Method::PATCH, &path).body(patch), now).await.map(drop)
     }
 
-    /// Deletes a meeting. Succeeds if the meeting does not exist.
+    /// Deletes a meeting, and returns whether it existed.
     pub async fn delete_meeting(
         &self,
         access: &Access,
         id: MeetingId,
         now: Timestamp,
-    ) -> Result<(), ZoomError> {
+    ) -> Result<bool, ZoomError> {
         match self
             .send_with_retry(access, ApiCall::new(Method::DELETE, &format!("/meetings/{id}")), now)
             .await
         {
-            Ok(_) | Err(ZoomError::MeetingNotFound) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(ZoomError::MeetingNotFound) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -4,6 +4,7 @@
 mod client;
 mod error;
 mod limits;
+mod marked_meetings;
 mod meetings;
 mod oauth;
 pub mod past_meetings;

@@ -17,6 +17,7 @@ use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::secrets::SecretSet;
 use crate::store::connections::{self, ZoomUserPointer};
+use crate::store::due_work::reconciliations::GrantCheck;
 use crate::store::error::CommitError;
 use crate::store::tx::{Action, ConditionSubject};
 use crate::store::{due_work, erasures, host_status};
@@ -130,6 +131,11 @@ impl StoredGrants {
             connections::put_zoom_user_pointer(connection, self.pointer.as_ref()),
             host_status::put(connection, ConnectionHealth::Connected),
         ];
+        let check = GrantCheck::of_connection(connection);
+        let former = self.before.as_ref().and_then(GrantCheck::of_connection);
+        let former = former.filter(|former| Some(former) != check.as_ref());
+        actions.extend(former.map(|former| former.delete()));
+        actions.extend(check.map(|check| check.put()));
         let host = connection.zoom_user.pseudonym();
         actions.extend(host.map(|host| host_status::delete_host_address(&host)));
         let is_other_user =

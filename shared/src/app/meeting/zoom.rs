@@ -20,9 +20,11 @@ use crate::app::error::Error;
 use crate::app::zoom_access::with_token;
 use crate::domain::hosting::Hosting;
 use crate::domain::id::{MeetingId, SessionId};
+use crate::domain::meeting_checks::ListedMeeting;
 use crate::domain::meeting_fields;
 use crate::domain::refusal::Refusal;
 use crate::domain::scope;
+use crate::domain::zoom_connection::ZoomConnection;
 use crate::domain::zoom_event::MeetingChange;
 use crate::zoom::{AutoRecording, MarkedMeeting, MeetingBody, ZoomMeeting};
 
@@ -82,6 +84,19 @@ impl<'a> ZoomMeetings<'a> {
             marked.retain(|meeting| owners.get(&meeting.id).is_none_or(|owner| owner == session));
         }
         Ok(marked)
+    }
+
+    /// Returns the host's upcoming meetings that carry the mark of any session.
+    pub async fn marked_meetings(&mut self) -> Result<Vec<ListedMeeting>, MeetingError> {
+        let Self { services, zoom_access, .. } = self;
+        with_token!(services, *zoom_access, |access| services
+            .zoom
+            .marked_meetings(access, services.clock.now()))
+    }
+
+    /// Returns the connection with whose token the calls are made. `None` if the platform hosts.
+    pub fn connection(&self) -> Option<&ZoomConnection> {
+        self.zoom_access.connection()
     }
 
     /// Returns the fields of a meeting.
@@ -215,7 +230,16 @@ impl MeetingProvider for ZoomMeetings<'_> {
         meeting: Option<MeetingId>,
         is_running: bool,
     ) -> Result<(), MeetingError> {
-        let Some(id) = meeting else { return Ok(()) };
+        match meeting {
+            Some(id) => self.delete(id, is_running).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ZoomMeetings<'_> {
+    /// Deletes a meeting, and ends it before if it is running. Returns whether it existed.
+    pub async fn delete(&mut self, id: MeetingId, is_running: bool) -> Result<bool, MeetingError> {
         let Self { services, zoom_access, .. } = self;
         if is_running {
             // Zoom does not delete a meeting while people are in it.
@@ -228,13 +252,13 @@ impl MeetingProvider for ZoomMeetings<'_> {
                 log_optional_failure("zoom.meeting_not_ended", id, &error);
             }
         }
-        with_token!(services, *zoom_access, |access| services.zoom.delete_meeting(
+        let existed = with_token!(services, *zoom_access, |access| services.zoom.delete_meeting(
             access,
             id,
             services.clock.now()
         ))?;
         tracing::info!(event = "zoom.meeting_deleted", meeting_id = %id);
-        Ok(())
+        Ok(existed)
     }
 }
 

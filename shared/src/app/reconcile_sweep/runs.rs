@@ -113,13 +113,14 @@ impl Requested<'_> {
             let cursor = self.run.cursor.clone();
             let page = self.tools.store.queued_reconciliations(cursor.as_deref(), None).await?;
             for entry in &page.entries {
-                let DueReconciliation::Session(entry) = entry;
                 if !sweep.time.has_left(SESSION_TIME) {
                     sweep.report.leave(1);
                     self.checkpoint().await?;
                     return Ok(false);
                 }
-                if (since..=until).contains(&entry.ends_at) {
+                if let DueReconciliation::Session(entry) = entry
+                    && (since..=until).contains(&entry.ends_at)
+                {
                     self.compare(sweep, &entry.session).await?;
                 }
                 self.run.cursor = Some(entry.position());

@@ -8,6 +8,7 @@ use crate::domain::id::zoom_user_pseudonym;
 use crate::domain::refusal::Refusal;
 use crate::domain::zoom_connection::{ConnectionHealth, GrantEffect, ZoomConnection};
 use crate::domain::zoom_event::ZoomEvent;
+use crate::store::due_work::reconciliations::GrantCheck;
 use crate::store::error::CommitError;
 use crate::store::{connections, due_work, host_status};
 
@@ -46,6 +47,7 @@ pub(super) async fn delete_grant(
         if let Some(connection) = &connection {
             actions.push(connections::delete(connection));
             actions.push(host_status::delete(&connection.trainer));
+            actions.extend(GrantCheck::of_connection(connection).map(|check| check.delete()));
             // The trainer has been notified already if the grant had failed before.
             domain_event = (connection.health == ConnectionHealth::Connected)
                 .then(|| connection.loss_event(now));

@@ -1,8 +1,13 @@
 //! The queue of comparisons with Zoom. Each session has one entry from its start reminder on, until a month after its end.
+//! Grants, hosts and meetings of cancelled sessions have checks of their own.
+
+mod checks;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::checks::{CancelledMeeting, GrantCheck, HostCheck};
+use self::checks::{StoredCancelledMeeting, StoredGrantCheck, StoredHostCheck};
 use super::due_ttl;
 use crate::domain::id::SessionId;
 use crate::domain::reconciliation::{ReconcileProgress, first_look};
@@ -22,6 +27,9 @@ const QUEUE_PAGE: i32 = 100;
 #[serde(tag = "work", rename_all = "snake_case")]
 enum StoredReconciliation {
     Session(StoredSessionEntry),
+    Grant(StoredGrantCheck),
+    Host(StoredHostCheck),
+    CancelledMeeting(StoredCancelledMeeting),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,6 +58,9 @@ pub struct SessionReconciliation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DueReconciliation {
     Session(SessionReconciliation),
+    Grant(GrantCheck),
+    Host(HostCheck),
+    CancelledMeeting(CancelledMeeting),
 }
 
 /// A page of the queue, by the time of the next look.
@@ -89,13 +100,20 @@ impl SessionReconciliation {
         [next.put()].into_iter().chain(deleted).collect()
     }
 
-    /// Returns the position in the queue, from which a later read goes on.
-    pub fn position(&self) -> String {
-        self.key().sk()
-    }
-
     fn key(&self) -> ItemKey<'_> {
         ItemKey::Due { queue: DueQueue::Reconcile, at: self.due_at, key: self.session.as_str() }
+    }
+}
+
+impl DueReconciliation {
+    /// Returns the position in the queue, from which a later read goes on.
+    pub fn position(&self) -> String {
+        match self {
+            Self::Session(entry) => entry.key().sk(),
+            Self::Grant(check) => check.position(),
+            Self::Host(check) => check.position(),
+            Self::CancelledMeeting(check) => check.position(),
+        }
     }
 }
 
@@ -108,6 +126,9 @@ impl From<StoredReconciliation> for DueReconciliation {
                 due_at: stored.due_at,
                 progress: stored.progress,
             }),
+            StoredReconciliation::Grant(stored) => Self::Grant(stored.into()),
+            StoredReconciliation::Host(stored) => Self::Host(stored.into()),
+            StoredReconciliation::CancelledMeeting(stored) => Self::CancelledMeeting(stored.into()),
         }
     }
 }

@@ -125,6 +125,7 @@ pub const ACCESS_EXPIRES_AT: &str = "access_expires_at";
 pub const SCOPES: &str = "scopes";
 pub const API_URL: &str = "api_url";
 pub const LEASE_HOLDER: &str = "lease_holder";
+pub const GRANT_CHECK_AT: &str = "grant_check_at";
 pub const LEASE_UNTIL: &str = "lease_until";
 pub const TRAINER_ID: &str = "trainer_id";
 pub const CONNECTED_AT: &str = "connected_at";

@@ -103,6 +103,10 @@ impl GrantCheck {
         delete(self.due_at, &self.key())
     }
 
+    pub(super) fn position(&self) -> String {
+        key_at(self.due_at, &self.key()).sk()
+    }
+
     fn key(&self) -> String {
         format!("grant#{}", Digest::of_value(self.trainer.as_str()).to_hex())
     }
@@ -135,6 +139,10 @@ impl HostCheck {
 
     pub fn delete(&self) -> Action {
         delete(self.due_at, &self.key())
+    }
+
+    pub(super) fn position(&self) -> String {
+        key_at(self.due_at, &self.key()).sk()
     }
 
     /// Returns the writes that postpone the check.
@@ -179,6 +187,10 @@ impl CancelledMeeting {
         delete(self.due_at, &self.key())
     }
 
+    pub(super) fn position(&self) -> String {
+        key_at(self.due_at, &self.key()).sk()
+    }
+
     /// Returns the writes that postpone the check.
     pub fn move_to(&self, due_at: Timestamp) -> Vec<Action> {
         let next = Self { due_at, failures: self.failures + 1, ..self.clone() };
@@ -202,12 +214,7 @@ impl From<StoredHostCheck> for HostCheck {
             Some(user) => MeetingHost::Platform(user),
             None => MeetingHost::Trainer { pseudonym: stored.zoom_host },
         };
-        Self {
-            trainer: stored.trainer_id,
-            host,
-            due_at: stored.due_at,
-            failures: stored.failures,
-        }
+        Self { trainer: stored.trainer_id, host, due_at: stored.due_at, failures: stored.failures }
     }
 }
 
