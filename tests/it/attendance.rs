@@ -344,7 +344,7 @@ async fn csv_has_same_rows_as_report_and_no_formulas() {
         by_query.text.trim_start_matches('\u{feff}').split_terminator("\r\n").collect();
     assert_eq!(
         lines[0],
-        "attendee_id,user_id,name,email,match,first_joined_at,last_left_at,minutes,percent,connections,present,present_by,status,flags"
+        "attendee_id,user_id,name,email,match,first_joined_at,last_left_at,minutes,percent,connections,present,present_by,status,flags,provenance"
     );
     let rows = report["attendees"].as_array().expect("rows");
     assert_eq!(lines.len(), rows.len() + 1);
