@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use dynoxide::DynoxideError;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Dynamo;
 use super::ttl::from_json;
@@ -38,7 +38,10 @@ impl Dynamo {
         let Some(table) = self.tables.get(name) else { return Ok(None) };
         let mut request = json!({ "TableName": name, "Limit": PAGE_ITEMS });
         if let Some(after) = page.after {
-            request["ExclusiveStartKey"] = serde_json::from_str(&after).unwrap_or_default();
+            let key = serde_json::from_str::<Map<_, _>>(&after).map_err(|error| {
+                DynoxideError::SerializationException(format!("invalid `after`: {error}"))
+            })?;
+            request["ExclusiveStartKey"] = Value::Object(key);
         }
         let (items, next) = match page.partition {
             Some(partition) => {

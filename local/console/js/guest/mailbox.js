@@ -29,7 +29,7 @@ export function Mailbox({ as }) {
   const { email } = PEOPLE[as];
   const list = useLoad(`mailbox ${as}`, () => mailsTo(email));
   return html`<${Heading} as=${as}>Mailbox<//>
-    <p class="fine">${email}. Gil has no account. Whoever has the link in a mail can join the class as this address.</p>
+    <p class="fine">${email}. Gil has no account. Anyone with the link in a mail can join the class as this address.</p>
     <${Loaded} of=${list} height=${90}>${(mails) =>
       mails.length
         ? html`<ul class="notices">${mails.map(
