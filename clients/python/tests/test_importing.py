@@ -145,15 +145,18 @@ class UploadTest(unittest.TestCase):
 
     def test_warnings_are_counted_and_name_the_places(self) -> None:
         def api(_: bytes) -> dict[str, Any]:
-            warnings = [{"code": "unknown_trainer", "count": 3, "first_lines": [1, 2], "kind": "course"}]
+            warnings = [{"code": "unknown_user", "kind": "course", "count": 3, "lines": [1, 2]}]
             return {"accepted": 3, "rejected": [], "rejected_count": 0, "next_line": None, "warnings": warnings}
 
         totals = Totals()
         (finding,) = upload([course(7), course(8), course(9)], api, totals)
-        self.assertEqual(
-            (finding.outcome, finding.details["first_lines"]), ("warning", ["courses.csv:7", "courses.csv:8"])
-        )
-        self.assertEqual(totals.warnings, {"unknown_trainer": 3})
+        self.assertEqual((finding.outcome, finding.details["lines"]), ("warning", ["courses.csv:7", "courses.csv:8"]))
+        self.assertEqual(totals.warnings, {"course unknown_user": 3})
+
+    def test_chunk_that_was_not_checked_is_a_warning(self) -> None:
+        answer = {"accepted": 1, "rejected": [], "rejected_count": 0, "next_line": None, "warnings": None}
+        (finding,) = upload([course(1)], lambda _: answer, Totals())
+        self.assertEqual(finding.details, {"code": "not_checked", "count": 1})
 
     def test_import_without_progress_ends(self) -> None:
         stuck = {"accepted": 0, "rejected": [], "rejected_count": 0, "next_line": 1}

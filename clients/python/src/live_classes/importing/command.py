@@ -27,8 +27,8 @@ PROGRESS_RECORDS = 10_000
 OK, USAGE, REJECTED, STOPPED = 0, 2, 3, 4
 
 DESCRIPTION = """\
-Sends users, courses and enrollments to the directory, in this order. A file is CSV with a header, or NDJSON (.ndjson,
-.jsonl). An import can be repeated: an equal record changes nothing.
+Sends lines, users, courses and enrollments to the directory, in this order. A file is CSV with a header, or NDJSON
+(.ndjson, .jsonl). An import can be repeated: an equal record changes nothing.
 
 Columns of CSV, of which an empty cell is a missing field:
   users        id, email, name, role, plan, locale, hosting, deleted
@@ -43,10 +43,11 @@ stopped.
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     sources = [
+        # They may have the settings, with the plans of the users.
+        *(Source(path, None) for path in options.lines),
         *(Source(path, "user") for path in options.users),
         *(Source(path, "course") for path in options.courses),
         *(Source(path, "enrollment") for path in options.enrollments),
-        *(Source(path, None) for path in options.lines),
     ]
     if not sources:
         print("nothing to import: name at least one file", file=sys.stderr)

@@ -130,8 +130,16 @@ def _findings(outcome: dict[str, Any], sent: list[Record], done: int, totals: To
         if entry["line"] <= done:
             totals.rejected += 1
             yield _rejection(sent[entry["line"] - 1], {name: value for name, value in entry.items() if name != "line"})
-    for warning in outcome.get("warnings", []):
-        totals.warnings[str(warning.get("code", "warning"))] += int(warning.get("count", 1))
+    yield from _warnings(outcome, sent, totals)
+
+
+def _warnings(outcome: dict[str, Any], sent: list[Record], totals: Totals) -> Iterator[Finding]:
+    found = outcome.get("warnings", [])
+    if found is None:
+        # The lines are applied, but the API had no time to look for missing courses, users and plans.
+        found = [{"code": "not_checked", "count": len(sent)}]
+    for warning in found:
+        totals.warnings[f"{warning.get('kind', 'any')} {warning['code']}"] += warning["count"]
         yield Finding("warning", {name: _places(name, value, sent) for name, value in warning.items()})
 
 
@@ -141,10 +149,7 @@ def _rejection(record: Record, entry: dict[str, Any]) -> Finding:
 
 
 def _places(name: str, value: Any, sent: list[Record]) -> Any:
-    """Replaces line numbers of a chunk, in `line` or a list such as `lines`, by places in the files."""
-    if name.endswith("lines") and isinstance(value, list):
-        return [_places("line", line, sent) for line in value]
-    if name == "line" and isinstance(value, int) and 1 <= value <= len(sent):
-        record = sent[value - 1]
-        return f"{record.file}:{record.line}"
-    return value
+    """Replaces the lines of a chunk by places in the files."""
+    if name != "lines":
+        return value
+    return [f"{record.file}:{record.line}" for record in (sent[line - 1] for line in value)]
