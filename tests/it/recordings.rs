@@ -160,7 +160,7 @@ async fn repeated_and_split_deliveries_are_merged_by_file() {
         json!({
             "id": "a", "file_type": "MP4", "play_url": with_pwd("https://us02web.zoom.us/rec/play/a"), "passcode": PASSCODE,
             "duration_seconds": 3630, "size_bytes": 282_825, "recorded_at": "2026-11-22T11:00:00Z", "state": "available",
-            "visibility": "invited",
+            "reason": null, "visibility": "invited",
         })
     );
     // All files at once with other URLs: the later URLs apply.

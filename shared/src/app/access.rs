@@ -91,14 +91,26 @@ impl ZoomAccess {
     /// Refuses early if the token lacks the scope that the next call to Zoom requires. An account's token has the scope's
     /// `:admin` form.
     pub fn require_scope(&self, scope: &str) -> Result<(), Error> {
-        let (granted, scope) = match &self.token {
-            TokenSource::Connection(connection) => (&connection.scopes, scope.to_owned()),
-            TokenSource::Account(account) => (&account.scopes, format!("{scope}:admin")),
-        };
-        if granted.is_empty() || scope::covers(granted, &scope) {
+        if self.has_scope(scope) {
             Ok(())
         } else {
-            Err(self.call_error(ZoomError::MissingScopes(vec![scope])))
+            Err(self.call_error(ZoomError::MissingScopes(vec![self.scope_name(scope)])))
+        }
+    }
+
+    /// Returns whether the token has an optional scope, as far as it is known.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        let granted = match &self.token {
+            TokenSource::Connection(connection) => &connection.scopes,
+            TokenSource::Account(account) => &account.scopes,
+        };
+        granted.is_empty() || scope::covers(granted, &self.scope_name(scope))
+    }
+
+    fn scope_name(&self, scope: &str) -> String {
+        match &self.token {
+            TokenSource::Connection(_) => scope.to_owned(),
+            TokenSource::Account(_) => format!("{scope}:admin"),
         }
     }
 

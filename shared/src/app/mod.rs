@@ -28,7 +28,11 @@ pub mod payments;
 mod personal_links;
 pub mod poll;
 mod recipients;
+
 pub mod reconcile_sweep;
+mod recorded_spans;
+pub mod recording_access;
+pub mod recordings_sync;
 pub mod reminder_sweep;
 pub mod resend_invite;
 pub mod run_time;

@@ -21,6 +21,7 @@ use self::accounts::Accounts;
 use self::outcome::{Look, Verdict, verdict};
 use super::Services;
 use super::error::Error;
+use super::recordings_sync::{self, SyncOutcome};
 use super::run_time::RunTime;
 use super::session_cancel::failure_reason;
 use crate::domain::reconciliation::{
@@ -213,10 +214,19 @@ impl Reconciler<'_> {
     ) -> Result<Look, Error> {
         let (tools, pace) = (self.tools, &mut self.accounts.pace);
         match task {
-            ReconcileTask::Recordings => Ok(Look::Unchanged),
+            ReconcileTask::Recordings => self.compare_recordings(record).await,
             ReconcileTask::Lifecycle => lifecycle::compare(tools, pace, record).await,
             ReconcileTask::Participants => participants::compare(tools, pace, record).await,
         }
+    }
+
+    async fn compare_recordings(&mut self, record: &SessionRecord) -> Result<Look, Error> {
+        let synced = recordings_sync::sync(self.tools, &mut self.accounts.pace, record).await?;
+        Ok(match synced {
+            SyncOutcome::Fresh => Look::Fresh,
+            SyncOutcome::Compared { added: 0, changed: 0, .. } => Look::Unchanged,
+            SyncOutcome::Compared { added, .. } => Look::Corrected { is_new: added > 0 },
+        })
     }
 
     /// Counts the result of a task in the report of the scheduled run.

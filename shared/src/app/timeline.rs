@@ -22,6 +22,7 @@ use crate::store::delegated_actions::DelegatedAction;
 use crate::store::events::StoredEvent;
 use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
+use crate::store::recording_views::RecordingView;
 use crate::store::schema::limit;
 use crate::store::sessions::{MeetingDeletion, SessionRecord};
 use crate::store::timeline::{LoggedChange, TimelineCursor, TimelineRange};
@@ -113,8 +114,14 @@ async fn read_sources(
     let events =
         events.into_iter().map(|(cursor, stored)| (cursor, event_source(session, &stored)));
     let mails = mails.into_iter().map(|(cursor, mail)| (cursor, TimelineSource::Mail(mail)));
-    let actions = actions.into_iter().map(|(cursor, change)| {
+    let is_erased = |change: &LoggedChange| match change {
+        LoggedChange::Viewed(view) => view.is_of_any(&markers),
+        LoggedChange::Delegated(_) | LoggedChange::Correction(_) => false,
+    };
+    let actions = actions.into_iter().filter(|(_, change)| !is_erased(change));
+    let actions = actions.map(|(cursor, change)| {
         let entry = match change {
+            LoggedChange::Viewed(view) => view_entry(&view),
             LoggedChange::Delegated(action) => delegated_action_entry(session, &action),
             LoggedChange::Correction(correction) => correction_entry(&correction),
         };
@@ -275,6 +282,15 @@ fn delegated_action_entry(session: &Session, action: &DelegatedAction) -> Timeli
         kind: action.kind.clone(),
         actor: Some(action.by.to_string()),
         detail,
+    }
+}
+
+fn view_entry(view: &RecordingView) -> TimelineEntry {
+    TimelineEntry {
+        at: view.at,
+        kind: "recording.viewed".to_owned(),
+        actor: Some(view.viewer.to_string()),
+        detail: json!({"recording_id": view.recording_id}),
     }
 }
 

@@ -36,3 +36,30 @@ impl ZoomPace {
 pub(super) fn account_of(session: &Session) -> String {
     session.meeting.account.clone().unwrap_or_else(|| session.trainer.as_str().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_of_one_account_are_half_a_second_apart() {
+        let mut pace = ZoomPace::default();
+        let start = Instant::now();
+        let mut waited = Vec::new();
+        for account in ["a", "b", "a", "a", "b"] {
+            pace.wait(&Clock::System, account).await;
+            waited.push(start.elapsed().as_millis());
+        }
+        assert_eq!(waited, [0, 0, 500, 1000, 1000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frozen_clock_does_not_wait() {
+        let clock = Clock::stopped_at(jiff::Timestamp::UNIX_EPOCH);
+        let mut pace = ZoomPace::default();
+        let start = Instant::now();
+        pace.wait(&clock, "a").await;
+        pace.wait(&clock, "a").await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+}

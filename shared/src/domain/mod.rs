@@ -43,6 +43,7 @@ pub mod preferences;
 pub mod reconciliation;
 pub mod recorded_span;
 pub mod recording;
+pub mod recording_sync;
 pub mod refusal;
 pub mod reminder;
 pub mod resend;

@@ -62,7 +62,7 @@ pub enum ReconcileTask {
 
 impl ReconcileTask {
     /// The tasks that the sweep carries out, in their order.
-    pub const PLANNED: &[Self] = &[Self::Lifecycle, Self::Participants];
+    pub const PLANNED: &[Self] = &[Self::Lifecycle, Self::Recordings, Self::Participants];
 
     /// Returns the kind of the runs that carry out the task on request.
     pub fn run_kind(self) -> RunKind {

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::recording::RecordingVisibility;
+
 /// Spans that are stored with a session. Zoom records a handful of files per meeting instance, all with the same times.
 const SPAN_LIMIT: usize = 40;
 
@@ -17,6 +19,9 @@ pub struct RecordedSpan {
     /// The uuid of the recorded meeting instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// The trainer's decision about who sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<RecordingVisibility>,
     /// Whether a file of this span can be watched.
     #[serde(default)]
     pub is_available: bool,
@@ -45,7 +50,8 @@ pub fn distinct_spans(
     spans.sort();
     spans.reverse();
     spans.dedup_by(|a, b| {
-        (a.starts_at, a.ends_at, &a.instance) == (b.starts_at, b.ends_at, &b.instance)
+        (a.starts_at, a.ends_at, &a.instance, a.visibility)
+            == (b.starts_at, b.ends_at, &b.instance, b.visibility)
     });
     spans.reverse();
     let excess = spans.len().saturating_sub(SPAN_LIMIT);
@@ -67,6 +73,7 @@ mod tests {
             starts_at: at(from),
             ends_at: at(to),
             instance: Some(instance.to_owned()),
+            visibility: None,
             is_available: true,
             is_notified: false,
         }

@@ -4,14 +4,14 @@
 //! in the session. The trainer sees everything.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::meeting_instance::MeetingInstance;
 use super::recorded_span::RecordedSpan;
 use super::session::Session;
 
 /// Who sees a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordingVisibility {
     /// The trainer and the audience.
@@ -21,9 +21,13 @@ pub enum RecordingVisibility {
 }
 
 impl Session {
-    /// Returns who sees a recording of this span. The audience sees it if its meeting instance and its own time overlap the
-    /// session's window. Zoom's times of a file count only if they lie within its meeting instance.
+    /// Returns who sees a recording of this span: as the trainer has decided. Otherwise the audience sees it if its meeting
+    /// instance and its own time overlap the session's window. Zoom's times of a file count only if they lie within its
+    /// meeting instance.
     pub fn recording_visibility(&self, span: &RecordedSpan) -> RecordingVisibility {
+        if let Some(decided) = span.visibility {
+            return decided;
+        }
         let window = self.session_window();
         let is_in_window = |(from, to)| window.overlaps(from, Some(to));
         let instance = self
@@ -110,6 +114,7 @@ mod tests {
             starts_at: from.map(at),
             ends_at: to.map(at),
             instance: Some(instance.to_owned()),
+            visibility: None,
             is_available: true,
             is_notified: false,
         }
@@ -169,6 +174,21 @@ mod tests {
         ] {
             let visibility = session(&instances).recording_visibility(&span(instance, from, to));
             assert_eq!(visibility == RecordingVisibility::Invited, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn trainer_decides_who_sees_a_recording() {
+        let session = session(&[("session", -10, Some(70)), ("later", 300, Some(360))]);
+        let (shown, hidden) = (RecordingVisibility::Invited, RecordingVisibility::Trainer);
+        for (instance, from, decided, expected) in [
+            ("session", 0, None, shown),
+            ("session", 0, Some(hidden), hidden),
+            ("later", 300, None, hidden),
+            ("later", 300, Some(shown), shown),
+        ] {
+            let span = RecordedSpan { visibility: decided, ..span(instance, Some(from), None) };
+            assert_eq!(session.recording_visibility(&span), expected, "{instance} {decided:?}");
         }
     }
 

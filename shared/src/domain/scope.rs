@@ -49,6 +49,11 @@ pub const REPORT_PARTICIPANTS: &str = "report:read:list_meeting_participants";
 /// The scope to register people for a meeting. A trainer's grant never needs it.
 pub const REGISTER: &str = "meeting:write:registrant";
 
+/// The scope to list the recordings of a meeting.
+pub const LIST_RECORDINGS: &str = "cloud_recording:read:list_recording_files";
+/// The optional scope to list the recordings in the trash. Without it, a trashed file counts as missing.
+pub const LIST_TRASH: &str = "cloud_recording:read:list_user_recordings";
+
 /// The scopes of the account's app that are needed only if people join by link. Without them, classes are scheduled
 /// without registration.
 pub const REQUIRED_OF_ACCOUNT_FOR_LINKS: [&str; 1] = ["meeting:write:registrant:admin"];

@@ -95,6 +95,11 @@ pub enum EventPayload {
 pub struct ReportedAt(Option<Timestamp>);
 
 impl ReportedAt {
+    /// A value that was read at `at`.
+    pub fn at(at: Timestamp) -> Self {
+        Self(Some(at))
+    }
+
     /// Returns the time to store. The epoch stands for an unknown time.
     pub fn stored(self) -> Timestamp {
         self.0.unwrap_or(Timestamp::UNIX_EPOCH)
@@ -227,14 +232,35 @@ pub struct RecordingFile {
     pub starts_at: Option<Timestamp>,
     pub ends_at: Option<Timestamp>,
     pub size_bytes: u64,
+    /// Whether Zoom has finished the file.
+    pub is_complete: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// The recordings of a meeting instance, in an event or a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedFiles {
+    pub instance: Option<String>,
+    pub secrets: RecordingSecrets,
+    pub files: Vec<RecordingFile>,
+}
+
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum RecordingState {
     Available,
     Trashed,
     Deleted,
+    /// Zoom lists it no longer, and has not reported why.
+    Unavailable,
+}
+
+impl RecordingState {
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 impl ZoomEvent {

@@ -106,6 +106,10 @@ pub const ROUTES: &[Route] = &[
         "cursor",
     ]),
     route("GET", "/v1/sessions/{id}/recordings", "sessions"),
+    // Not in `sessions`, which may only read.
+    route("POST", "/v1/sessions/{id}/recordings/sync", "session-save"),
+    route("PUT", "/v1/sessions/{id}/recordings/{recording_id}", "session-save"),
+    route("POST", "/v1/sessions/{id}/recordings/{recording_id}/view", "session-save"),
     route("GET", "/v1/sessions/{id}/timeline", "sessions").with_query(PAGE),
     route("POST", "/v1/sessions/{id}/resend-invite", "resend-invite"),
     route("POST", "/v1/sessions/{id}/join", "join"),

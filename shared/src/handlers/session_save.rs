@@ -1,7 +1,8 @@
-//! `session-save`: creates or edits a session, at Zoom and here.
+//! `session-save`: creates or edits a session, at Zoom and here. It also writes what belongs to the recordings of a session.
 
 mod by_ref;
 mod import;
+mod recordings;
 
 use ::http::StatusCode;
 use lambda_http::Request;
@@ -62,6 +63,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             return by_ref::serve(deps, &request, &caller, &parameters).await;
         }
         "/v1/sessions/import" => return import::serve(deps, &request, &caller).await,
+        recordings::SYNC_ROUTE => return recordings::sync(deps, &caller, &parameters).await,
+        recordings::FILE_ROUTE => {
+            return recordings::set_visibility(deps, &request, &caller, &parameters).await;
+        }
+        recordings::VIEW_ROUTE => {
+            return recordings::record_view(deps, &caller, &parameters).await;
+        }
         _ => {}
     }
     if route.method == "POST" {

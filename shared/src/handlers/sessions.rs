@@ -163,9 +163,14 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 View::Full => RecordingVisibility::Trainer,
                 View::Limited => RecordingVisibility::Invited,
             };
-            let items =
-                recording_view::recordings_view(&session, &recordings, reader, secrets.keyring()?)?;
-            ResponseBody::ok(&recording_view::RecordingsView { items })
+            let keyring = secrets.keyring()?;
+            ResponseBody::ok(&recording_view::recordings_view(
+                &session,
+                &recordings,
+                reader,
+                keyring,
+                now,
+            )?)
         }
         "/v1/sessions/{id}/timeline" => {
             let id = session_id(&parameters)?;

@@ -32,6 +32,7 @@ pub mod personal_links;
 pub mod polls;
 pub mod preferences;
 pub mod recipient_states;
+pub mod recording_views;
 pub mod recordings;
 pub mod resends;
 pub mod runs;

@@ -6,13 +6,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode_readable, encode};
+use super::item::{decode_readable, encode, encode_value};
 use super::schema::{ItemKey, RECORDING_PREFIX, attr, session_partition};
-use super::tx::{Action, Condition, ItemChanges, text};
+use super::tx::{Action, Condition, ItemChanges, number, text};
 use super::{KeyRange, Store};
 use crate::crypt::Sealed;
 use crate::domain::id::SessionId;
 use crate::domain::recorded_span::RecordedSpan;
+use crate::domain::recording::RecordingVisibility;
+use crate::domain::recording_sync::{FileState, RecordingSync};
 use crate::domain::time::sortable_text;
 use crate::domain::zoom_event::{RecordingState, ReportedAt};
 
@@ -48,6 +50,27 @@ pub struct Recording {
 pub struct StoredRecording {
     pub recording: Recording,
     pub state: RecordingState,
+    /// When the state was reported. Unknown for a file of which only its metadata was.
+    pub state_at: Option<Timestamp>,
+    /// The comparisons in a row that did not find the file at Zoom.
+    pub absences: u32,
+    /// The trainer's decision about who sees it.
+    pub visibility: Option<RecordingVisibility>,
+}
+
+/// The recordings of a session, and their last comparison with Zoom's list.
+#[derive(Clone, Debug, Default)]
+pub struct SessionRecordings {
+    /// The files that have metadata, oldest first.
+    pub files: Vec<StoredRecording>,
+    pub sync: Option<RecordingSync>,
+}
+
+/// The difference that a comparison has found in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordingChange {
+    pub metadata: Option<Recording>,
+    pub state: Option<FileState>,
 }
 
 #[derive(Deserialize)]
@@ -60,9 +83,16 @@ struct RecordingItem {
     /// The time of the last state event.
     #[serde(default)]
     state_at: Option<Timestamp>,
+    #[serde(default)]
+    absences: u32,
+    #[serde(default)]
+    visibility: Option<RecordingVisibility>,
     /// Set on the item for all recordings of a meeting instance: the uuid of that instance.
     #[serde(default)]
     whole_instance: Option<String>,
+    /// Set on the item of the last comparison.
+    #[serde(default)]
+    sync: Option<RecordingSync>,
 }
 
 /// Returns the span of a file that can be watched, or could be before.
@@ -76,6 +106,7 @@ impl StoredRecording {
             starts_at: self.recording.starts_at,
             ends_at: self.recording.ends_at,
             instance: self.recording.instance.clone(),
+            visibility: self.visibility,
             is_available: self.state == RecordingState::Available,
             is_notified: false,
         }
@@ -122,23 +153,62 @@ fn update_state(
     state: RecordingState,
     at: ReportedAt,
 ) -> Action {
-    let word = match state {
-        RecordingState::Available => "available",
-        RecordingState::Trashed => "trashed",
-        RecordingState::Deleted => "deleted",
-    };
-    let changes =
-        changes.set(attr::STATE, text(word)).set(attr::STATE_AT, text(sortable_text(at.stored())));
+    let changes = changes
+        .set(attr::STATE, text(state.as_str()))
+        .set(attr::STATE_AT, text(sortable_text(at.stored())))
+        .remove(attr::ABSENCES);
     let replaced = text(sortable_text(at.replaces_before()));
     Action::update(key, changes, Condition::new().absent_or_below(attr::STATE_AT, replaced))
 }
 
+/// Stores the difference that a comparison at `at` has found in a file. Refused if Zoom has reported something newer.
+pub fn apply_comparison(
+    session: &SessionId,
+    file: &str,
+    change: &RecordingChange,
+    at: ReportedAt,
+) -> Action {
+    let replaced = || text(sortable_text(at.replaces_before()));
+    let stored_at = || text(sortable_text(at.stored()));
+    let mut condition = Condition::new();
+    let mut changes = ItemChanges::new();
+    if let Some(recording) = &change.metadata {
+        condition = condition.absent_or_below(attr::DESCRIBED_AT, replaced());
+        changes = ItemChanges::replace(encode(recording), &[]).set(attr::DESCRIBED_AT, stored_at());
+    }
+    changes = match change.state {
+        Some(FileState { state, absences: 0 }) => {
+            condition = condition.absent_or_below(attr::STATE_AT, replaced());
+            let changes = changes.set(attr::STATE, text(state.as_str()));
+            changes.set(attr::STATE_AT, stored_at()).remove(attr::ABSENCES)
+        }
+        // The state stays, and so does its time.
+        Some(FileState { absences, .. }) => {
+            condition = condition.absent_or_below(attr::STATE_AT, replaced());
+            changes.set(attr::ABSENCES, number(absences))
+        }
+        None => changes.set_once(attr::STATE, text(RecordingState::Available.as_str())),
+    };
+    Action::update(ItemKey::Recording { session, file }, changes, condition)
+}
+
+/// Stores the last comparison of a session's recordings.
+pub fn put_sync(session: &SessionId, sync: &RecordingSync) -> Action {
+    let changes = ItemChanges::new().set(attr::SYNC, encode_value(sync));
+    // A file id contains no line break, so this key is unique.
+    Action::update(ItemKey::Recording { session, file: "sync\n" }, changes, Condition::new())
+}
+
+/// Stores who sees a file. Refused if the file is unknown.
+pub fn set_visibility(session: &SessionId, file: &str, visibility: RecordingVisibility) -> Action {
+    let changes = ItemChanges::new().set(attr::VISIBILITY, encode_value(&visibility));
+    let known = Condition::item_exists().exists(attr::FILE_ID);
+    Action::update(ItemKey::Recording { session, file }, changes, known)
+}
+
 impl Store {
-    /// Returns the recording files of a session that have metadata, oldest first, with strong consistency.
-    pub async fn recordings(
-        &self,
-        session: &SessionId,
-    ) -> Result<Vec<StoredRecording>, StoreError> {
+    /// Returns the recordings of a session, with strong consistency.
+    pub async fn recordings(&self, session: &SessionId) -> Result<SessionRecordings, StoreError> {
         let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(RECORDING_PREFIX.to_owned()),
@@ -162,14 +232,16 @@ impl Store {
                     .instance
                     .as_deref()
                     .and_then(|instance| instance_states.get(instance));
-                let (_, state) = all.filter(|all| all.0 > own.0).copied().unwrap_or(own);
-                Some(StoredRecording { recording, state })
+                let (state_at, state) = all.filter(|all| all.0 > own.0).copied().unwrap_or(own);
+                let (absences, visibility) = (stored.absences, stored.visibility);
+                Some(StoredRecording { recording, state, state_at, absences, visibility })
             })
             .collect();
+        let sync = stored.iter().find_map(|stored| stored.sync.clone());
         recordings.sort_by(|a, b| {
             (a.recording.starts_at, &a.recording.file_id)
                 .cmp(&(b.recording.starts_at, &b.recording.file_id))
         });
-        Ok(recordings)
+        Ok(SessionRecordings { files: recordings, sync })
     }
 }

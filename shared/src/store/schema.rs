@@ -18,7 +18,8 @@
 //! | Zoom's lists of participants of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~REPORT#` | attendance, reconcile sweep, erasure |
 //! | join requests with a guest link in a time window | main | `pk = SESSION#id`, `sk = GUEST#pseudonym#window` | join |
 //! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline, operations |
-//! | changes of a session for its trainer, and corrections, by time | main | `pk = SESSION#id`, `sk` begins with `DELEGATED#` | timeline |
+//! | changes of a session for its trainer, corrections, and clicks to watch, by time | main | `pk = SESSION#id`, `sk` begins with `DELEGATED#` | timeline, erasure |
+//! | number of a person's clicks to watch | main | `pk = SESSION#id`, `sk = RECORDING_VIEWS#hash` | save, erasure |
 //! | registration of a person for a meeting | main | `pk = SESSION#id`, `sk = LINK#number#hash` | join |
 //! | registrations for a session's meeting | main | `pk = SESSION#id`, `sk` begins with `LINK#` | erasure |
 //! | sessions with join attempts of a day | main | `pk = ATTEMPTDAY#2026-11-21` | join, operations |

@@ -9,6 +9,7 @@ use super::error::StoreError;
 use super::events::{LoggedEvent, StoredEvent, decode_logged_event};
 use super::item::decode;
 use super::join_attempts::JoinAttempt;
+use super::recording_views::RecordingView;
 use super::schema::{
     DELEGATED_ACTION_PREFIX, EVENT_PREFIX, JOIN_ATTEMPT_PREFIX, attr, meeting_partition,
     session_partition,
@@ -45,12 +46,13 @@ pub struct TimelineRange<'a> {
     pub limit: usize,
 }
 
-/// A change that no click and no event shows.
+/// A change that no event shows, or a click to watch a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum LoggedChange {
     Delegated(DelegatedAction),
     Correction(StoredCorrection),
+    Viewed(RecordingView),
 }
 
 /// A part of the events of a meeting.

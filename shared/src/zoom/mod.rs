@@ -8,6 +8,7 @@ mod marked_meetings;
 mod meetings;
 mod oauth;
 pub mod past_meetings;
+pub mod recordings;
 pub mod registrants;
 pub mod signature;
 mod tokens;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::outcome::Look;
 use crate::app::error::Error;
+use crate::app::zoom_pace::{ZoomPace, account_of};
 use crate::domain::session::Session;
 
 /// What a run remembers about Zoom accounts.
@@ -12,7 +13,7 @@ use crate::domain::session::Session;
 pub(super) struct Accounts {
     /// How long Zoom wants no calls of an account, from its response in this run.
     limited: HashMap<String, Duration>,
-    pub(super) pace: crate::app::zoom_pace::ZoomPace,
+    pub(super) pace: ZoomPace,
 }
 
 impl Accounts {
@@ -27,10 +28,4 @@ impl Accounts {
             self.limited.insert(account_of(session), *after);
         }
     }
-}
-
-/// Returns the Zoom account of a session's meeting. Zoom's limits apply to accounts. The account of the oldest meetings is
-/// unknown, so the trainer stands for it.
-pub(super) fn account_of(session: &Session) -> String {
-    session.meeting.account.clone().unwrap_or_else(|| session.trainer.as_str().to_owned())
 }

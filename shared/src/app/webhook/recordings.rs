@@ -4,28 +4,20 @@
 //! recordings only by the uuid of the meeting instance. A pointer per instance leads from there to the session.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures::stream::{self, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS, WAIT_MS, WebhookContext, is_from_host_account, session_of_event};
+use super::{WebhookContext, is_from_host_account, session_of_event};
 use crate::app::error::Error;
-use crate::crypt::Binding;
-use crate::domain::audience::Audience;
-use crate::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
-use crate::domain::id::SessionId;
-use crate::domain::recorded_span::distinct_spans;
-use crate::domain::time::whole_milli;
+use crate::app::recorded_spans::{sealed_recording, store_spans};
 use crate::domain::zoom_event::{
     ChangedFiles, ChangedRecording, RecordingFile, RecordingSecrets, RecordingState, ReportedAt,
     ZoomEvent,
 };
-use crate::domain::zoom_link;
-use crate::store::due_work;
 use crate::store::error::CommitError;
-use crate::store::recordings::{self, PASSCODE_FIELD, PLAY_PASSCODE_FIELD, Recording};
+use crate::store::recordings;
 use crate::store::sessions::{self, SessionRecord};
 
 /// Meeting instances of one batch event that are processed. Zoom's pages list 30, and an account's whole trash may hold
@@ -48,26 +40,10 @@ pub(super) async fn save_recordings(
     let (id, at) = (&session.id, event.reported_at());
     let secrets = services.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
-    let seal = |secret: &Option<String>, field| {
-        let binding = Binding { owner: id.as_str(), field };
-        secret.as_ref().map(|secret| keyring.seal(secret, &binding, &services.random))
-    };
+    let instance = event.uuid.as_deref();
     for file in files {
-        let recording = Recording {
-            file_id: file.id.clone(),
-            file_type: file.file_type.clone(),
-            play_url: file
-                .play_url
-                .as_deref()
-                .and_then(zoom_link::parse_zoom_link)
-                .map(String::from),
-            passcode: seal(&recording_secrets.passcode, PASSCODE_FIELD),
-            play_passcode: seal(&recording_secrets.play_passcode, PLAY_PASSCODE_FIELD),
-            starts_at: file.starts_at,
-            ends_at: file.ends_at,
-            size_bytes: file.size_bytes,
-            instance: event.uuid.clone(),
-        };
+        let recording =
+            sealed_recording(id, instance, recording_secrets, file, keyring, &services.random);
         ignore_outdated(
             services.store.commit_one(recordings::put_metadata(id, &recording, at)).await,
         )?;
@@ -82,7 +58,8 @@ pub(super) async fn save_recordings(
     tracing::info!(event = "recording.saved", session_id = %id, files = files.len());
     // A transcript follows a recording about which everybody was notified.
     let notifies = event.name == "recording.completed";
-    update_recorded_spans(context, record, event.uuid.as_deref(), notifies).await
+    let instances = [event.uuid.as_deref()];
+    store_spans(services, record, if notifies { &instances } else { &[] }, now).await
 }
 
 /// Stores the state of recorded files: available, in the trash, or deleted.
@@ -176,67 +153,7 @@ async fn save_states(
     for action in actions {
         ignore_outdated(context.services.store.commit_one(action).await)?;
     }
-    update_recorded_spans(context, record, instance, false).await
-}
-
-/// Stores the spans of the session's recordings with the session. If `notifies`, the same transaction stores the domain
-/// event about the first recording of `instance`. `record` must have been read before the recordings are, so that its
-/// revision detects concurrent changes.
-async fn update_recorded_spans(
-    context: &WebhookContext<'_>,
-    mut record: SessionRecord,
-    instance: Option<&str>,
-    notifies: bool,
-) -> Result<(), Error> {
-    let WebhookContext { services, now, .. } = *context;
-    let store = &services.store;
-    for _ in 0..ATTEMPTS {
-        let session = &record.session;
-        let stored = store.recordings(&session.id).await?;
-        let playable = stored.iter().filter_map(recordings::span_of_playable);
-        let mut spans = distinct_spans(playable, &session.recordings);
-        let is_due = notifies
-            && session.audience != Audience::Standalone
-            && session.take_recording_notification(instance, &mut spans);
-        if spans == session.recordings {
-            return Ok(());
-        }
-        let domain_event =
-            is_due.then(|| recording_ready(&session.id, instance.unwrap_or_default(), now));
-        let mut actions =
-            vec![sessions::set_recordings(&session.id, &spans, record.meeting_revision)];
-        actions.extend(domain_event.as_ref().map(due_work::put_domain_event));
-        let committed = match actions.len() {
-            1 => store.commit_one(actions.remove(0)).await,
-            _ => store.commit(actions).await,
-        };
-        match committed {
-            Ok(()) => {
-                if let Some(domain_event) = &domain_event {
-                    services.send_wake_up(domain_event).await;
-                }
-                return Ok(());
-            }
-            Err(CommitError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        tokio::time::sleep(Duration::from_millis(WAIT_MS + services.random.below(WAIT_MS))).await;
-        match store.session(&session.id).await? {
-            Some(current) => record = current,
-            None => return Ok(()),
-        }
-    }
-    Err(Error::busy("too many concurrent changes of the recordings"))
-}
-
-fn recording_ready(session: &SessionId, cause: &str, now: Timestamp) -> DomainEvent {
-    DomainEvent {
-        at: whole_milli(now),
-        kind: DomainEventKind::RecordingReady {
-            session: session.clone(),
-            nonce: EventNonce::derive(cause),
-        },
-    }
+    store_spans(context.services, record, &[], context.now).await
 }
 
 /// A write that is refused because newer data is stored counts as done.

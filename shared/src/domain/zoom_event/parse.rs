@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::limits::FILES_LIMIT;
 use super::{
     ChangedFiles, ChangedRecording, EventPayload, JoinCredentialsChange, MeetingChange,
-    ParticipantEvent, RecordingFile, RecordingSecrets, RecordingState, event_time, id, integer,
-    text,
+    ParticipantEvent, RecordedFiles, RecordingFile, RecordingSecrets, RecordingState, event_time,
+    id, integer, text,
 };
 use crate::domain::text::Email;
 use crate::domain::zoom_link;
@@ -118,13 +118,8 @@ pub(super) fn parse_payload(
             ..MeetingChange::parse(object)
         })),
         "recording.completed" | "recording.transcript_completed" => {
-            Some(EventPayload::RecordingCompleted {
-                secrets: RecordingSecrets {
-                    passcode: text(&object["password"]),
-                    play_passcode: text(&object["recording_play_passcode"]),
-                },
-                files: files(object),
-            })
+            let RecordedFiles { secrets, files, .. } = RecordedFiles::parse(object);
+            Some(EventPayload::RecordingCompleted { secrets, files })
         }
         "recording.trashed" => Some(recording_state_changed(RecordingState::Trashed, object)),
         "recording.deleted" => Some(recording_state_changed(RecordingState::Deleted, object)),
@@ -202,6 +197,20 @@ fn changed_files(list: &Value, id: impl Fn(&Value) -> Option<String>) -> Changed
     }
 }
 
+impl RecordedFiles {
+    /// Reads the files of an object in an event or in the list of a meeting's recordings.
+    pub fn parse(object: &Value) -> Self {
+        Self {
+            instance: id(&object["uuid"]),
+            secrets: RecordingSecrets {
+                passcode: text(&object["password"]),
+                play_passcode: text(&object["recording_play_passcode"]),
+            },
+            files: files(object),
+        }
+    }
+}
+
 fn files(object: &Value) -> Vec<RecordingFile> {
     let all = object["recording_files"].as_array().map(Vec::as_slice).unwrap_or_default();
     let time = event_time;
@@ -215,6 +224,7 @@ fn files(object: &Value) -> Vec<RecordingFile> {
             size_bytes: integer(&file["file_size"])
                 .and_then(|size| u64::try_from(size).ok())
                 .unwrap_or(0),
+            is_complete: text(&file["status"]).is_none_or(|status| status == "completed"),
         })
     };
     all.iter().filter_map(file).take(FILES_LIMIT).collect()

@@ -58,6 +58,16 @@ pub const STATE: &str = "state";
 pub const STATE_AT: &str = "state_at";
 pub const DESCRIBED_AT: &str = "described_at";
 pub const WHOLE_INSTANCE: &str = "whole_instance";
+pub const FILE_ID: &str = "file_id";
+pub const ABSENCES: &str = "absences";
+pub const VISIBILITY: &str = "visibility";
+/// The last comparison of a session's recordings, in an item of its own.
+pub const SYNC: &str = "sync";
+
+// Clicks of a person to watch recordings.
+pub const VIEWS: &str = "views";
+pub const VIEWED_AT: &str = "viewed_at";
+pub const VIEWER: &str = "viewer";
 
 // Attendance override, resend log, archive, and bookings of a day. Each booking is an attribute named after its session.
 pub const REVISION: &str = "revision";

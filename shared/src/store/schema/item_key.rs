@@ -67,6 +67,11 @@ pub enum ItemKey<'a> {
         at: Timestamp,
         nonce: &'a str,
     },
+    /// The number of clicks of one person to watch recordings.
+    RecordingViews {
+        session: &'a SessionId,
+        person: &'a AttendeeId,
+    },
     /// A note that a session has join attempts of a UTC day.
     AttemptDay {
         day: &'a str,
@@ -224,6 +229,7 @@ impl ItemKey<'_> {
             | Self::ZoomReportPart { .. }
             | Self::JoinAttempt { .. }
             | Self::DelegatedAction { .. }
+            | Self::RecordingViews { .. }
             | Self::AttemptDay { .. }
             | Self::GuestJoins { .. }
             | Self::PersonalLink { .. }
@@ -281,6 +287,7 @@ impl ItemKey<'_> {
             }
             Self::JoinAttempt { session, .. }
             | Self::DelegatedAction { session, .. }
+            | Self::RecordingViews { session, .. }
             | Self::GuestJoins { session, .. }
             | Self::PersonalLink { session, .. }
             | Self::Recording { session, .. }
@@ -352,6 +359,7 @@ impl ItemKey<'_> {
             Self::DelegatedAction { at, nonce, .. } => {
                 format!("{DELEGATED_ACTION_PREFIX}{}#{nonce}", sortable_text(*at))
             }
+            Self::RecordingViews { person, .. } => format!("RECORDING_VIEWS#{person}"),
             Self::AttemptDay { session, .. } => session.to_string(),
             Self::GuestJoins { guest, window, .. } => format!("GUEST#{}#{window}", guest.as_str()),
             Self::PersonalLink { meeting, person, .. } => {
@@ -448,6 +456,7 @@ mod tests {
             ItemKey::ZoomReportPart { meeting: MeetingId(1), instance: "x", part: 0 },
             ItemKey::JoinAttempt { session: &session, at, nonce: "x" },
             ItemKey::DelegatedAction { session: &session, at, nonce: "x" },
+            ItemKey::RecordingViews { session: &session, person: &attendee },
             ItemKey::AttemptDay { day: "2026-11-21", session: &session },
             ItemKey::GuestJoins { session: &session, guest: &guest, window: 1 },
             ItemKey::GuestJoins { session: &session, guest: &guest, window: 11 },

@@ -54,6 +54,10 @@ pub(super) async fn erase_from_session(
         true => store.join_attempts_of_person(&session.id, &marker).await?,
         false => Vec::new(),
     };
+    let views = match may_have_traces {
+        true => store.recording_views_of_person(&session.id, &marker).await?,
+        false => Vec::new(),
+    };
     let registrations = learn_registrations(store, session, &mut marker).await?;
     let archive = match record::may_have_archive(session, now) {
         true => Some(store.archive(&session.id).await?),
@@ -81,9 +85,9 @@ pub(super) async fn erase_from_session(
         traces += store.anonymize_participants(meeting, items, ERASED_NAME, is_person).await?;
     }
     // Deleted last, because they lead to the events.
-    traces += attempts.len() + registrations.len();
+    traces += attempts.len() + views.len() + registrations.len();
     let attempts = attempts.into_iter().map(|(_, delete)| delete);
-    store.write_directory(attempts.chain(registrations).collect()).await?;
+    store.write_directory(attempts.chain(views).chain(registrations).collect()).await?;
     match archive {
         Some(archive) => {
             traces += erase_archived(services, session, archive, &marker, invitations).await?;
