@@ -62,6 +62,7 @@ mod reads;
 mod recipient_states;
 mod recognition;
 mod reconcile_meetings;
+mod reconcile;
 mod recordings;
 mod reminders;
 mod repair;

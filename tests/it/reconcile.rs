@@ -85,7 +85,9 @@ impl HeldSession {
         let recordings = self.recordings(&self.trainer).await;
         let items = recordings["items"].as_array().expect("a list").iter();
         items
-            .map(|item| (item["state"].as_str().expect("a state").to_owned(), item["reason"].clone()))
+            .map(|item| {
+                (item["state"].as_str().expect("a state").to_owned(), item["reason"].clone())
+            })
             .collect()
     }
 

@@ -1,0 +1,76 @@
+//! Runs that die, limits of Zoom, and failures that must not delay others.
+
+use local::calls::Service::{Dynamodb, Zoom};
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_that_dies_anywhere_is_continued_without_a_second_notification() {
+    for calls in 0..12 {
+        let held = HeldSession::hold(Some("*")).await;
+        held.advance_to(LENGTH + 31).await;
+        let crash = Fault::new(Dynamodb, "*", FaultKind::Error).for_function("reconcile-sweep");
+        held.world.inject_fault(crash.after(calls).times(1000));
+        let _ = held.world.stack.schedules.run("reconcile-sweep").await;
+        held.world.stack.faults.clear();
+        for minute in [46, 91, 151] {
+            held.sweep_at(minute).await;
+        }
+        assert_eq!(held.recordings(&held.student).await["state"], "available", "{calls}");
+        let session = held.session.fetch(&held.world, &held.student).await;
+        assert_eq!(session["has_recording"], true, "{calls}");
+        assert_eq!(held.corrections().await, [2], "{calls}");
+        assert_eq!(held.recording_notifications().await, 1, "{calls}");
+        assert_eq!(held.world.items("DUE#RECONCILE").await.len(), 1, "{calls}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limit_of_zoom_leaves_the_session_to_a_later_run() {
+    for (kind, seconds, minute) in
+        [(FaultKind::ThrottleSeconds, 2, 46), (FaultKind::ThrottleIso, 7200, 31 + 121)]
+    {
+        let held = HeldSession::hold(Some("*")).await;
+        let limit = Fault::new(Zoom, "recordings", kind);
+        held.world.inject_fault(Fault { retry_after_seconds: Some(seconds), ..limit });
+        held.sweep_at(31).await;
+        assert_eq!(held.recordings(&held.trainer).await["items"], json!([]));
+        held.sweep_at(minute - 16).await;
+        if seconds > 60 {
+            assert_eq!(held.recordings(&held.trainer).await["items"], json!([]), "Zoom said when");
+        }
+        held.sweep_at(minute).await;
+        assert_eq!(held.states().await.len(), 2, "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_session_does_not_delay_others() {
+    let held = HeldSession::hold(Some("*")).await;
+    // Another class of the same trainer at the same time has no recording, and Zoom fails for the first one.
+    held.world.inject_fault(Fault::new(Zoom, "recordings", FaultKind::Error).times(2));
+    let report = held.sweep_at(31).await;
+    assert_eq!((&report["failed"], &report["corrected"]), (&json!(1), &json!(0)), "{report}");
+    assert_eq!(held.sweep_at(40).await["due"], 0, "it waits for a quarter of an hour");
+    assert_eq!(held.sweep_at(46).await["corrected"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moved_or_cancelled_class_is_not_compared() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    world.connect_zoom(&trainer, "app").await;
+    let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+    let held = HeldSession { world, trainer, student, session };
+    held.advance_to(1).await;
+    held.world.sweep().await;
+    assert_eq!(held.world.items("DUE#RECONCILE").await.len(), 1);
+    held.world
+        .post(&held.trainer, &format!("{}/cancel", held.session.path), json!({}))
+        .await
+        .expect(200);
+    held.world.stack.usage.reset();
+    held.sweep_at(31).await;
+    assert_eq!(held.world.zoom_calls("reconcile-sweep", "recordings"), 0);
+    assert_eq!(held.world.items("DUE#RECONCILE").await.len(), 0);
+}
