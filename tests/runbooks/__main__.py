@@ -30,6 +30,7 @@ import meetings_later
 import operations
 import people
 import readme
+import reconciliation
 import recovery
 import tour
 import troubleshooting
@@ -42,7 +43,7 @@ from trial import Trial
 
 # The longest first, for a short total time.
 PAGES = [operations, keys, recovery, troubleshooting, people, zoom_reference, going_live, infra, mail, zoom_app, tour, integration,
-         deployment, back_end, meetings_later, without_rust, readme]
+         deployment, back_end, meetings_later, reconciliation, without_rust, readme]
 NOT_TRIED = {
     "CONTRIBUTING.md": "its commands are the checks, which .ci/run and .ci/nightly run",
     "clients/python/README.md": ".ci/run builds the client, plays its example, and imports 4,500 records",

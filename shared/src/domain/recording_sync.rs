@@ -184,7 +184,7 @@ mod tests {
     fn state_of_all_recordings_has_a_reason() {
         let start: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();
         let at = |minute| plus_minutes(start, minute);
-        let session = |status, was_held, records: bool| {
+        let session = |status: Status, was_held: bool, records: bool| {
             let mut session = testing::session(start, status);
             session.details.record_session = records;
             session.meeting_instances = Vec::from_iter(was_held.then(|| MeetingInstance {

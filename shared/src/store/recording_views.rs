@@ -9,8 +9,8 @@ use super::item::{decode, encode};
 use super::schema::{DELEGATED_ACTION_PREFIX, ItemKey, attr, session_partition};
 use super::tx::{Action, Condition, ItemChanges, number, text};
 use super::{KeyRange, Store};
-use crate::domain::attendance::ErasureMarker;
-use crate::domain::id::{AttendeeId, SessionId, UserId};
+use crate::domain::attendance::{AttendeeId, ErasureMarker};
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::sortable_text;
 
 /// Clicks of one person in one session that the timeline shows.

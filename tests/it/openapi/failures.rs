@@ -3,6 +3,7 @@
 mod by_ref;
 mod hosting;
 mod payments;
+mod recordings;
 
 use std::collections::BTreeSet;
 
@@ -82,7 +83,7 @@ impl People {
 
 /// Whether a 403 of the operation depends on the session, not only on the role.
 fn depends_on_session(route: &Route) -> bool {
-    ["/vote", "/join"].iter().any(|end| route.path.ends_with(end))
+    ["/vote", "/join", "/view"].iter().any(|end| route.path.ends_with(end))
         || (route.method == "GET" && route.path.ends_with("/polls"))
 }
 
@@ -123,7 +124,7 @@ pub(super) fn body(spec: &Spec, route: &Route) -> Option<Value> {
     if route.path.contains("/by-ref/") && route.method == "PUT" {
         return Some(patched(upsert_body(402), json!({"course_id": "nobodys"})));
     }
-    if route.function == "session-save" {
+    if route.function == "session-save" && !route.path.contains("/recordings") {
         return Some(patched(course_session_body(400), json!({"course_id": "nobodys"})));
     }
     // One line, because this test sends JSON bodies.
@@ -177,6 +178,7 @@ async fn every_documented_error_occurs() {
     check_callers_and_requests(&mut api, &people).await;
     check_connecting(&mut api, &people).await;
     check_scheduling(&mut api, &people).await;
+    recordings::check_recordings(&mut api, &people).await;
     check_joining(&mut api, &people).await;
     check_guests(&mut api, &people).await;
     check_attendance(&mut api, &people).await;

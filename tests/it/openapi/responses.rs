@@ -427,6 +427,14 @@ async fn running_system_matches_the_api_description() {
     }
     let recordings = api.get(&student, &format!("{path}/recordings")).await.expect(200);
     assert_ne!(recordings["items"], json!([]));
+    let file = recordings["items"][0]["id"].as_str().expect("an id");
+    let file = format!("{path}/recordings/{file}");
+    api.request(Method::POST, &format!("{file}/view"), &student, None, &[]).await.expect(204);
+    api.put(&trainer, &file, json!({"visibility": "trainer"})).await.expect(200);
+    let sync = format!("{path}/recordings/sync");
+    api.request(Method::POST, &sync, &trainer, None, &[]).await.expect(200);
+    let fresh = api.request(Method::POST, &sync, &trainer, None, &[]).await.expect(200);
+    assert_eq!(fresh, json!({"skipped": "fresh"}));
     let timeline = api.get(&trainer, &format!("{path}/timeline")).await.expect(200);
     assert_ne!(timeline["items"], json!([]));
     let log = api.get(&admin, "/v1/logs/sessions").await.expect(200);
@@ -497,6 +505,10 @@ async fn running_system_matches_the_api_description() {
     api.world.stack.schedules.run("meeting-sweep").await.expect("a report");
     api.get(&service, &run).await.expect(200);
     api.get(&service, "/v1/runs?kind=meetings").await.expect(200);
+    let run = json!({"kind": "recordings", "days_back": 3});
+    api.post(&service, "/v1/runs", run).await.expect(202);
+    api.world.stack.schedules.run("reconcile-sweep").await.expect("a report");
+    api.get(&service, "/v1/runs?kind=recordings").await.expect(200);
     send_payments(&mut api, &service).await;
     api.put(
         &service,

@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use shared::domain::id::SessionId;
 use shared::domain::rights::{Answer, Operation, Party, RIGHTS, Rights};
+use shared::domain::zoom_event::ReportedAt;
 use shared::handlers::{GUEST_ROUTES, ROUTES, Route};
+use shared::store::recordings::{Recording, put_metadata};
 
 use super::Spec;
 use super::failures::body;
+use crate::functions::store;
 use crate::support::{patched, session_path};
 use crate::world::{Response, World, course_session_body};
 
@@ -77,6 +81,27 @@ struct Scene {
     attendee: String,
 }
 
+/// The id of the recording of the class that takes place now.
+const RECORDING: &str = "rec-1";
+
+/// Stores a recording, which a class with a link never has.
+async fn put_recording(world: &World, session: &Value) {
+    let id = SessionId::parse(session["id"].as_str().expect("an id")).expect("an id");
+    let recording = Recording {
+        file_id: RECORDING.to_owned(),
+        file_type: "MP4".to_owned(),
+        play_url: Some("https://zoom.us/rec/play/a".to_owned()),
+        passcode: None,
+        play_passcode: None,
+        starts_at: Some(world.now()),
+        ends_at: Some(world.now()),
+        size_bytes: 1,
+        instance: None,
+    };
+    let put = put_metadata(&id, &recording, ReportedAt::at(world.now()));
+    store(world).commit_one(put).await.expect("stored");
+}
+
 impl Scene {
     async fn prepare() -> Self {
         let world = World::start().await;
@@ -95,6 +120,7 @@ impl Scene {
         let question = json!({"question": "Ready?", "options": ["Yes", "No"]});
         let poll = world.post(&trainer, &format!("{path}/polls"), question).await.expect(201);
         let report = world.get(&trainer, &format!("{path}/attendance")).await.expect(200);
+        put_recording(&world, &now).await;
         let attendee = report["attendees"][0]["attendee_id"].as_str().expect("an id").to_owned();
         Self { world, spec: Spec::read(), trainer, now, later, poll, attendee }
     }
@@ -128,6 +154,7 @@ impl Scene {
         };
         let path = row.path.replace("{id}", id).replace("{attendee_id}", &self.attendee);
         let path = path.replace("{poll_id}", self.poll["id"].as_str().expect("an id"));
+        let path = path.replace("{recording_id}", RECORDING);
         let path = path.replace("{user_id}", "some-id").replace("{trainer_id}", "some-id");
         let path = path.replace("{payment_id}", "some-id").replace("{external_ref}", "some-ref");
         match row.operation {
@@ -149,6 +176,8 @@ impl Scene {
             )),
             Operation::Vote => Some(json!({"option_ids": [self.poll["options"][0]["id"]]})),
             Operation::OverrideAttendance => Some(json!({"present": true})),
+            // The next operation needs a recording that invited people see.
+            Operation::SetRecordingVisibility => Some(json!({"visibility": "invited"})),
             // An example would switch the feature off for some.
             Operation::PutSettings => Some(json!({})),
             Operation::ResendInvite => None,

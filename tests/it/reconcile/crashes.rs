@@ -28,7 +28,7 @@ async fn run_that_dies_anywhere_is_continued_without_a_second_notification() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limit_of_zoom_leaves_the_session_to_a_later_run() {
     for (kind, seconds, minute) in
-        [(FaultKind::ThrottleSeconds, 2, 46), (FaultKind::ThrottleIso, 7200, 31 + 121)]
+        [(FaultKind::ThrottleSeconds, 2, 50), (FaultKind::ThrottleIso, 7200, 31 + 121)]
     {
         let held = HeldSession::hold(Some("*")).await;
         let limit = Fault::new(Zoom, "recordings", kind);

@@ -137,13 +137,15 @@ fn difference(
     {
         return Ok(Some(ChangeKind::Corrected));
     }
-    let is_same = |sealed: &Option<Sealed>, listed: &Option<String>, field| {
-        let binding = Binding { owner: session.as_str(), field };
-        // The list of a meeting may lack a passcode that an event had.
-        let Some(listed) = listed else { return Ok(true) };
-        let opened = sealed.as_ref().map(|sealed| keyring.open(sealed, &binding)).transpose()?;
-        Ok::<_, Error>(opened.is_some_and(|opened| opened.expose() == listed.as_str()))
-    };
+    let is_same =
+        |sealed: &Option<Sealed>, listed: &Option<String>, field| -> Result<bool, Error> {
+            let binding = Binding { owner: session.as_str(), field };
+            // The list of a meeting may lack a passcode that an event had.
+            let Some(listed) = listed else { return Ok(true) };
+            let opened =
+                sealed.as_ref().map(|sealed| keyring.open(sealed, &binding)).transpose()?;
+            Ok(opened.is_some_and(|opened| opened.expose() == listed.as_str()))
+        };
     let play_url = file.play_url.as_deref().and_then(zoom_link::parse_zoom_link).map(String::from);
     let has_same_links = recording.play_url == play_url
         && is_same(&recording.passcode, &listed.secrets.passcode, PASSCODE_FIELD)?

@@ -59,7 +59,7 @@ pub(super) async fn save_recordings(
     // A transcript follows a recording about which everybody was notified.
     let notifies = event.name == "recording.completed";
     let instances = [event.uuid.as_deref()];
-    store_spans(services, record, if notifies { &instances } else { &[] }, now).await
+    store_spans(services, record, if notifies { &instances[..] } else { &[] }, now).await
 }
 
 /// Stores the state of recorded files: available, in the trash, or deleted.

@@ -8,6 +8,7 @@ use crate::app::recording_access;
 use crate::app::recordings_sync::{SyncOutcome, sync_for};
 use crate::domain::caller::Caller;
 use crate::domain::recording::RecordingVisibility;
+use crate::domain::refusal::Refusal;
 use crate::handlers::edge::{
     PathParameters, RequestError, ResponseBody, path_parameter, session_id,
 };
@@ -56,12 +57,13 @@ pub(super) async fn set_visibility(
     let decided =
         recording_access::set_visibility(&deps.clients, caller, &id, file, visibility).await?;
     let secrets = deps.secrets.get(deps.clock.now()).await?;
-    ResponseBody::ok(&recording_view::recording_view(
+    let view = recording_view::recording_view(
         &decided.session,
         &decided.recordings,
         &decided.file,
         secrets.keyring()?,
-    )?)
+    )?;
+    ResponseBody::ok(&view.ok_or(Refusal::NotFound)?)
 }
 
 pub(super) async fn record_view(
