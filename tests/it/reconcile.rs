@@ -95,15 +95,22 @@ impl HeldSession {
     async fn corrections(&self) -> Vec<u64> {
         let path = format!("{}/timeline", self.session.path);
         let entries = self.world.list_items(&self.trainer, &path).await;
-        let corrections = entries.iter().rev().filter(|entry| entry["kind"] == "session.corrected");
+        let corrections = entries.iter().rev().filter(|entry| {
+            entry["kind"] == "session.corrected" && entry["detail"]["corrected"] == "recordings"
+        });
         corrections
             .map(|entry| {
                 let detail = &entry["detail"];
-                assert_eq!(detail["corrected"], "recordings");
                 assert_eq!(detail["source"], "recording_list");
                 detail["count"].as_u64().expect("a number")
             })
             .collect()
+    }
+
+    /// The number of the session's entries in the queue.
+    async fn queued(&self) -> usize {
+        let queue = self.world.items("DUE#RECONCILE").await;
+        queue.iter().filter(|item| item["work"] == "session").count()
     }
 
     async fn recording_notifications(&self) -> usize {

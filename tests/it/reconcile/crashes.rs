@@ -21,7 +21,7 @@ async fn run_that_dies_anywhere_is_continued_without_a_second_notification() {
         assert_eq!(session["has_recording"], true, "{calls}");
         assert_eq!(held.corrections().await, [2], "{calls}");
         assert_eq!(held.recording_notifications().await, 1, "{calls}");
-        assert_eq!(held.world.items("DUE#RECONCILE").await.len(), 1, "{calls}");
+        assert_eq!(held.queued().await, 1, "{calls}");
     }
 }
 
@@ -46,8 +46,7 @@ async fn limit_of_zoom_leaves_the_session_to_a_later_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failing_session_does_not_delay_others() {
-    let held = HeldSession::hold(Some("*")).await;
-    // Another class of the same trainer at the same time has no recording, and Zoom fails for the first one.
+    let held = HeldSession::hold(Some("recording.completed")).await;
     held.world.inject_fault(Fault::new(Zoom, "recordings", FaultKind::Error).times(2));
     let report = held.sweep_at(31).await;
     assert_eq!((&report["failed"], &report["corrected"]), (&json!(1), &json!(0)), "{report}");
@@ -64,7 +63,7 @@ async fn moved_or_cancelled_class_is_not_compared() {
     let held = HeldSession { world, trainer, student, session };
     held.advance_to(1).await;
     held.world.sweep().await;
-    assert_eq!(held.world.items("DUE#RECONCILE").await.len(), 1);
+    assert_eq!(held.queued().await, 1);
     held.world
         .post(&held.trainer, &format!("{}/cancel", held.session.path), json!({}))
         .await
@@ -72,5 +71,5 @@ async fn moved_or_cancelled_class_is_not_compared() {
     held.world.stack.usage.reset();
     held.sweep_at(31).await;
     assert_eq!(held.world.zoom_calls("reconcile-sweep", "recordings"), 0);
-    assert_eq!(held.world.items("DUE#RECONCILE").await.len(), 0);
+    assert_eq!(held.queued().await, 0);
 }
