@@ -18,6 +18,7 @@ pub enum Service {
     Secretsmanager,
     Ses,
     Zeptomail,
+    Eventbridge,
     Zoom,
     /// Zoom's deliveries of events. They are not calls of a function, so only faults know them.
     Webhook,
@@ -31,6 +32,7 @@ impl From<AwsService> for Service {
             AwsService::Secretsmanager => Self::Secretsmanager,
             AwsService::Ses => Self::Ses,
             AwsService::Zeptomail => Self::Zeptomail,
+            AwsService::Eventbridge => Self::Eventbridge,
         }
     }
 }
@@ -43,6 +45,7 @@ impl Service {
             Self::Secretsmanager => AwsService::Secretsmanager.name(),
             Self::Ses => AwsService::Ses.name(),
             Self::Zeptomail => AwsService::Zeptomail.name(),
+            Self::Eventbridge => AwsService::Eventbridge.name(),
             Self::Zoom => "zoom",
             Self::Webhook => "webhook",
         }
@@ -56,6 +59,7 @@ impl Service {
             Self::Secretsmanager => AwsService::Secretsmanager.operations().to_vec(),
             Self::Ses => AwsService::Ses.operations().to_vec(),
             Self::Zeptomail => AwsService::Zeptomail.operations().to_vec(),
+            Self::Eventbridge => AwsService::Eventbridge.operations().to_vec(),
             Self::Zoom => zoom_calls::call_names().collect(),
             Self::Webhook => simulated_zoom::EVENTS.to_vec(),
         }

@@ -10,9 +10,9 @@ use shared::config::{Env, names};
 use shared::handlers::edge::HttpResponse;
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
-    attendance, connect, directory, disconnect, hosts, join, meeting_sweep, notifications,
-    operations, outbox_sweep, payments, poll, reconcile_sweep, reminder_sweep, resend_invite,
-    session_cancel, session_save, sessions, webhook,
+    attendance, connect, directory, disconnect, hosts, join, mail_events, meeting_sweep,
+    notifications, operations, outbox_sweep, payments, poll, reconcile_sweep, reminder_sweep,
+    resend_invite, session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::telemetry;
@@ -50,6 +50,7 @@ pub struct Functions {
     meeting_sweep: Function<meeting_sweep::Deps>,
     reconcile_sweep: Function<reconcile_sweep::Deps>,
     outbox_sweep: Function<outbox_sweep::Deps>,
+    mail_events: Function<mail_events::Deps>,
 }
 
 impl Functions {
@@ -79,6 +80,7 @@ impl Functions {
             meeting_sweep: factory.function("meeting-sweep"),
             reconcile_sweep: factory.function("reconcile-sweep"),
             outbox_sweep: factory.function("outbox-sweep"),
+            mail_events: factory.function("mail-events"),
         })
     }
 
@@ -128,6 +130,14 @@ impl Functions {
             ))
             .await
             .map_err(|error| InvokeError::Failed(error.to_string())),
+            "mail-events" => {
+                mail_events::handle(&self.mail_events, LambdaEvent::new(event, context))
+                    .await
+                    .map(|()| Value::Null)
+                    .map_err(|error| {
+                        InvokeError::Failed(telemetry::error_chain(&error).to_string())
+                    })
+            }
             "meeting-sweep" => {
                 let report = meeting_sweep::handle(&self.meeting_sweep, context.deadline).await;
                 let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;

@@ -9,6 +9,7 @@ pub mod console;
 pub mod demo;
 pub mod stack;
 
+pub mod event_targets;
 pub mod functions;
 pub mod gateway;
 pub mod issuer;

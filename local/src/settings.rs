@@ -44,7 +44,7 @@ pub fn zoom_account(account_id: &str) -> SettingsUpdate {
 }
 
 /// The variables that name resources of the stack, with their ids in the template.
-const RESOURCES: [(&str, &str); 7] = [
+const RESOURCES: [(&str, &str); 8] = [
     (names::TABLE_NAME, "MainTable"),
     (names::TOKENS_TABLE_NAME, "TokensTable"),
     (names::OUTBOX_QUEUE_URL, "OutboxQueue"),
@@ -52,6 +52,7 @@ const RESOURCES: [(&str, &str); 7] = [
     (names::OUTBOX_DLQ_URL, "OutboxDeadLetterQueue"),
     (names::PAYMENTS_QUEUE_URL, "PaymentsQueue"),
     (names::CONFIG_SECRET_ID, "ConfigSecret"),
+    (names::MAIL_CONFIGURATION_SET, "MailConfigurationSet"),
 ];
 
 /// Returns the names of the resources. A changed variable changes the name, so that the functions find the resource.
@@ -113,6 +114,7 @@ pub fn environment(
         fixed(names::MAIL_PROVIDER, "ses"),
         fixed(names::MAIL_RATE_PER_SECOND, "500"),
         fixed(names::MAIL_FROM, MAIL_FROM),
+        fixed(names::MAIL_CONFIGURATION_SET, "MailConfigurationSet"),
         (
             names::ZEPTOMAIL_API_URL,
             format!("{base_url}{}", simulated_aws::calls::ZEPTOMAIL_SEND_PATH),

@@ -5,6 +5,7 @@ mod configuration;
 mod data_dir;
 mod events;
 mod local_routes;
+mod mail_reports;
 mod parameters;
 mod reset;
 mod state_files;
@@ -34,6 +35,7 @@ use self::local_routes::{LocalState, routes};
 use self::reset::StartState;
 use self::state_files::{StateFiles, save_before_response};
 use crate::console::Console;
+use crate::event_targets::EventTargets;
 use crate::faults::Faults;
 use crate::functions::Functions;
 use crate::gateway::{self, Gateway};
@@ -124,6 +126,7 @@ pub struct Stack {
     pub functions: Arc<Functions>,
     pub schedules: Schedules,
     pub queue_triggers: QueueTriggers,
+    pub event_targets: EventTargets,
     barrier: Barrier,
     disk: Option<StateFiles>,
     data: Option<DataDir>,
@@ -194,6 +197,7 @@ impl Stack {
         let schedules = Schedules::new(lambda.clone(), clock.clone());
         let queue_triggers =
             QueueTriggers::new(lambda.clone(), aws.queues().clone(), clock.clone(), &environment);
+        let event_targets = EventTargets::new(lambda.clone(), aws.clone(), clock.clone());
         let start_state = StartState {
             barrier: Barrier::default(),
             aws: aws.clone(),
@@ -225,6 +229,7 @@ impl Stack {
             functions,
             schedules,
             queue_triggers,
+            event_targets,
             barrier: start_state.barrier.clone(),
             disk,
             data,
@@ -256,6 +261,7 @@ impl Stack {
             lambda: start_state.lambda.clone(),
             schedules: self.schedules.clone(),
             queue_triggers: self.queue_triggers.clone(),
+            event_targets: self.event_targets.clone(),
             zoom: self.zoom.clone(),
             aws: self.aws.clone(),
             wire: self.wire.clone(),
@@ -269,7 +275,8 @@ impl Stack {
             zoom = zoom.layer(from_fn_with_state(disk.clone(), save_before_response));
         }
         let mut router = routes(local.clone())
-            .merge(events::router(local))
+            .merge(events::router(local.clone()))
+            .merge(mail_reports::router(local))
             .merge(reset::router(start_state.clone()))
             .merge(self.wire.wrap(self.aws.services()))
             .merge(self.aws.inspection())
@@ -341,14 +348,16 @@ impl Stack {
         });
     }
 
-    /// Delivers the messages of queues to their functions within moments, as Lambda's long polls do.
+    /// Delivers events and the messages of queues to their functions within moments, as EventBridge and Lambda do.
     fn poll_queues(&mut self) {
-        let (triggers, barrier) = (self.queue_triggers.clone(), self.barrier.clone());
+        let (triggers, targets) = (self.queue_triggers.clone(), self.event_targets.clone());
+        let barrier = self.barrier.clone();
         self.run(async move {
             let mut interval = tokio::time::interval(QUEUE_INTERVAL);
             loop {
                 interval.tick().await;
                 let _passing = barrier.enter().await;
+                targets.deliver().await;
                 triggers.deliver().await;
             }
         });

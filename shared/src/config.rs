@@ -39,6 +39,8 @@ pub mod names {
     // Optional: how many days before the start a meeting is made that was not wanted at once.
     pub const MEETING_AHEAD_DAYS: &str = "MEETING_AHEAD_DAYS";
     pub const RECORDING_SYNC_DAYS: &str = "RECORDING_SYNC_DAYS";
+    // Optional: the SES configuration set that publishes bounces and complaints.
+    pub const MAIL_CONFIGURATION_SET: &str = "MAIL_CONFIGURATION_SET";
     // Optional: mails per second.
     pub const MAIL_RATE_PER_SECOND: &str = "MAIL_RATE_PER_SECOND";
     // Optional: the greatest age of a Zoom event.

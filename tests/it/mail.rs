@@ -35,7 +35,7 @@ async fn service(world: &World, name: &str) -> Service {
     let http = shared::net::http_client("live-classes/outbox-sweep").expect("an HTTP client");
     let from = Brand::read(&env).expect("a brand").from;
     match name {
-        "ses" => Service::Ses(Ses::new(Aws::new(&env, &http).expect("AWS").ses(), from)),
+        "ses" => Service::Ses(Ses::new(Aws::new(&env, &http).expect("AWS").ses(), from, None)),
         _ => {
             let url = env.url(names::ZEPTOMAIL_API_URL).expect("an address");
             let token = Secret::new(secrets["zeptomail_token"].as_str().expect("a token"));

@@ -40,6 +40,7 @@ mod live_session;
 mod local_stack;
 mod logs;
 mod mail;
+mod mail_events;
 mod mail_relevance;
 mod metrics;
 mod notification_channels;

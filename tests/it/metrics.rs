@@ -92,6 +92,30 @@ async fn zoom_failures_are_counted() {
     assert_only(&log, without_dimensions(metrics::REAUTH_REQUIRED));
 }
 
+/// SES counts no soft bounces, and a repeated report is the same bounce.
+#[tokio::test]
+async fn returned_mails_are_counted() {
+    let world = World::start().await;
+    world.create_with_invitees(3).await;
+    let log = CapturedLog::start();
+    world.run_outbox_sweep().await;
+    let sent = without_dimensions(metrics::MAILS_SENT);
+    assert!(counted(&log).contains(&sent), "{:?}", counted(&log));
+    let mail = |n| world.mail_id("scheduled", &format!("student{n}@example.test"));
+    let (bounced, complained) = (metrics::MAILS_BOUNCED, metrics::MAILS_COMPLAINED);
+    for (n, kind, expected) in [
+        (1, "soft", None),
+        (2, "hard", Some(bounced)),
+        (2, "hard", None),
+        (3, "complaint", Some(complained)),
+    ] {
+        let log = CapturedLog::start();
+        world.return_mail(&mail(n), kind).await;
+        let expected = expected.map(without_dimensions).into_iter().collect();
+        assert_eq!(counted(&log), expected, "{n} {kind}");
+    }
+}
+
 /// A repair is abandoned because the trainer never reconnects.
 #[tokio::test]
 async fn abandoned_work_is_counted() {
@@ -167,7 +191,8 @@ async fn full_runs_and_overdue_events_are_counted() {
     assert!(counted(&log).contains(&undelivered), "the events are an hour old");
     let log = CapturedLog::start();
     assert_eq!(world.run_outbox_sweep().await["sent"], 10);
-    assert_only(&log, with_sweep(metrics::SWEPT, "outbox-sweep"));
+    let swept = with_sweep(metrics::SWEPT, "outbox-sweep");
+    assert_all(&log, [swept, without_dimensions(metrics::MAILS_SENT)]);
 }
 
 #[tokio::test]

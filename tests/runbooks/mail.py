@@ -21,6 +21,23 @@ def ses(t):
     t.check("the account's rate is shown", "MaxSendRate" in t.paste(3))
 
 
+def mails_that_come_back(t):
+    """A mail bounces, its address is suppressed, and an operator removes it from the list."""
+    stack = t.stack
+    stack.connect()
+    guest = "guest@example.com"
+    stack.schedule("Returned", minutes=600, audience_type="invitees", course_id=None, invitees=[{"email": guest}])
+    stack.sweep()
+    path = f"/local/mail/{stack.mails(guest)[0]['id']}/bounce"
+    t.check_response(stack.request("POST", path, body={"kind": "hard"}), "200")
+    output = t.paste(0).splitlines()
+    t.check_equal(json.loads(output[0]), {"email": guest, "reason": "bounce", "detail": "permanent_general"})
+    t.check_equal(output[-1], "204")
+    t.check_equal(stack.request("GET", "/v1/suppressions", "platform")["items"], [])
+    # The emulator does not have this operation, but the command line validates the parameters.
+    t.check("the parameters for SES's own list are valid", "Unknown SES v2 path: DELETE" in t.paste_failing(1))
+
+
 def changing_the_provider(t):
     """Changes to ZeptoMail with queued mails, one of which has an unknown outcome at SES."""
     stack = t.stack
@@ -48,5 +65,8 @@ def run(t):
         prepare_shell(t)
     with t.section("SES"):
         ses(t)
+    with t.section("Mails that come back"):
+        t.set_variables(SERVICE=t.stack.token("platform"))
+        mails_that_come_back(t)
     with t.section("Change the provider"):
         changing_the_provider(t)

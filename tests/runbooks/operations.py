@@ -23,6 +23,7 @@ COVERED_BY_TESTS = {
     "Reminders are dropped": "late_reminders_are_counted_as_dropped",
     "Events are not delivered": "full_runs_and_overdue_events_are_counted",
     "The archive is late": "late_archives_are_counted",
+    "Mails come back": "returned_mails_are_counted",
     "A sweep is full": "full_runs_and_overdue_events_are_counted",
     "Webhook refuses events": "invalid_signature_is_refused_and_counted_at_both_addresses",
     "Webhook is silent": "sessions_without_events_are_counted_half_an_hour_after_their_start",

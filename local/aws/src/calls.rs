@@ -14,6 +14,8 @@ pub const ZEPTOMAIL_PATH: &str = "/local/zeptomail";
 pub const ZEPTOMAIL_SEND_PATH: &str = "/local/zeptomail/v1.1/email";
 /// The operation of both mail services.
 pub const SEND_EMAIL: &str = "SendEmail";
+/// The operation of EventBridge that this stack supports.
+const PUT_EVENTS: &str = "PutEvents";
 /// The name of a caller whose User-Agent names no function.
 pub const UNKNOWN_FUNCTION: &str = "unknown";
 
@@ -30,6 +32,7 @@ pub enum AwsService {
     Secretsmanager,
     Ses,
     Zeptomail,
+    Eventbridge,
 }
 
 impl AwsService {
@@ -40,15 +43,17 @@ impl AwsService {
             Self::Secretsmanager => "secretsmanager",
             Self::Ses => "ses",
             Self::Zeptomail => "zeptomail",
+            Self::Eventbridge => "eventbridge",
         }
     }
 
-    /// Returns the prefix of `X-Amz-Target`, for the three services with an AWS JSON protocol.
+    /// Returns the prefix of `X-Amz-Target`, for the services with an AWS JSON protocol.
     fn target_prefix(self) -> Option<&'static str> {
         match self {
             Self::Dynamodb => Some("DynamoDB_20120810."),
             Self::Sqs => Some("AmazonSQS."),
             Self::Secretsmanager => Some("secretsmanager."),
+            Self::Eventbridge => Some("AWSEvents."),
             Self::Ses | Self::Zeptomail => None,
         }
     }
@@ -60,6 +65,7 @@ impl AwsService {
             Self::Sqs => &SQS,
             Self::Secretsmanager => &SECRETSMANAGER,
             Self::Ses | Self::Zeptomail => &[SEND_EMAIL],
+            Self::Eventbridge => &[PUT_EVENTS],
         }
     }
 }
@@ -143,12 +149,16 @@ impl AwsCall {
 /// Returns the service and the operation in `X-Amz-Target`.
 pub(crate) fn aws_target(headers: &HeaderMap) -> Option<(AwsService, String)> {
     let target = headers.get("x-amz-target")?.to_str().ok()?;
-    [AwsService::Dynamodb, AwsService::Sqs, AwsService::Secretsmanager].into_iter().find_map(
-        |service| {
-            let operation = target.strip_prefix(service.target_prefix()?)?;
-            Some((service, operation.to_owned()))
-        },
-    )
+    let services = [
+        AwsService::Dynamodb,
+        AwsService::Sqs,
+        AwsService::Secretsmanager,
+        AwsService::Eventbridge,
+    ];
+    services.into_iter().find_map(|service| {
+        let operation = target.strip_prefix(service.target_prefix()?)?;
+        Some((service, operation.to_owned()))
+    })
 }
 
 /// Returns the function in the User-Agent of a request.
@@ -180,7 +190,7 @@ mod tests {
 
     #[test]
     fn call_is_identified_by_target_path_and_user_agent() {
-        use AwsService::{Dynamodb, Ses, Sqs, Zeptomail};
+        use AwsService::{Dynamodb, Eventbridge, Ses, Sqs, Zeptomail};
         let sdk = ("user-agent", "aws-sdk-rust/1.5.0 os/linux lang/rust/1.95.0 app/session-save");
         let ours = ("user-agent", "live-classes/join");
         let target = |operation| ("x-amz-target", operation);
@@ -198,6 +208,11 @@ mod tests {
             ),
             (SES_SEND_PATH, vec![sdk], Some((Ses, SEND_EMAIL, "session-save"))),
             (ZEPTOMAIL_SEND_PATH, vec![ours], Some((Zeptomail, SEND_EMAIL, "join"))),
+            (
+                "/local/aws/",
+                vec![target("AWSEvents.PutEvents")],
+                Some((Eventbridge, PUT_EVENTS, UNKNOWN_FUNCTION)),
+            ),
             ("/local/aws/", vec![target("S3.Get")], None),
             ("/local/mail", vec![ours], None),
         ];

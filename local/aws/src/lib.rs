@@ -1,12 +1,14 @@
-//! Emulated DynamoDB, SQS, Secrets Manager, SES and ZeptoMail, for the unmodified AWS SDK clients.
+//! Emulated DynamoDB, SQS, Secrets Manager, SES, EventBridge and ZeptoMail, for the unmodified AWS SDK clients.
 //!
 //! A client's `AWS_ENDPOINT_URL` is the stack's address followed by [`calls::AWS_PATH`]. `X-Amz-Target`
-//! selects one of the three services with an AWS JSON protocol. SES has its own path.
+//! selects one of the services with an AWS JSON protocol. SES has its own path.
 
 pub mod calls;
 mod dynamodb;
+pub mod eventbridge;
 mod mail_message;
 mod mail_parts;
+pub mod mail_reports;
 mod mail_routes;
 pub mod mailbox;
 pub mod names;
@@ -30,12 +32,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::random::Random;
 use shared::secret::Secret;
 
 use calls::{AWS_PATH, AwsService, SES_SEND_PATH, ZEPTOMAIL_SEND_PATH, aws_target};
 use dynamodb::Dynamo;
+use eventbridge::EventBuses;
 use mailbox::Mailbox;
 use names::Names;
 use permissions::{DeniedCall, Permissions};
@@ -121,6 +125,7 @@ pub struct Aws {
     queues: Queues,
     secrets: Arc<Secrets>,
     mailbox: Mailbox,
+    buses: EventBuses,
     zeptomail_token: Secret,
     permissions: Permissions,
     template: Arc<Template>,
@@ -151,17 +156,17 @@ impl Aws {
             clock.clone(),
             random.clone(),
         )?;
+        let values = policies::template_values(&template, names, config.parameters);
+        let policies = Policies::from_template(&template, &values)?;
+        let buses = EventBuses::new(&template, names, &values, clock.clone(), random.clone())?;
         Ok(Self {
             dynamo,
+            buses,
             queues,
             secrets: Arc::new(Secrets::start(file("secrets.json")).await?),
             mailbox: Mailbox::start(file("mail.sqlite").as_deref(), clock, random)?,
             zeptomail_token: config.zeptomail_token,
-            permissions: Permissions::new(Policies::from_template(
-                &template,
-                names,
-                config.parameters,
-            )?),
+            permissions: Permissions::new(policies),
             template: Arc::new(template),
             names: config.names,
         })
@@ -172,6 +177,7 @@ impl Aws {
         self.dynamo.reset(&self.template, &self.names)?;
         self.queues.reset(&self.template, &self.names)?;
         self.mailbox.clear()?;
+        self.buses.reset();
         self.secrets.reset().await?;
         drop(self.permissions.take_denied_calls());
         Ok(())
@@ -189,7 +195,9 @@ impl Aws {
             .route(&format!("{AWS_PATH}/"), post(aws_json))
             .route(
                 SES_SEND_PATH,
-                post(async |State(aws): State<Self>, body: Bytes| ses::send(&aws.mailbox, &body)),
+                post(async |State(aws): State<Self>, body: Bytes| {
+                    ses::send(&aws.mailbox, &aws.configuration_sets(), &body)
+                }),
             )
             .route(
                 ZEPTOMAIL_SEND_PATH,
@@ -225,6 +233,26 @@ impl Aws {
         &self.queues
     }
 
+    pub fn event_buses(&self) -> &EventBuses {
+        &self.buses
+    }
+
+    /// Sends an event that a function has failed to handle to a queue.
+    pub async fn send_to_queue(&self, queue: &str, event: &Value) {
+        let url = self.queues.url(queue);
+        let message = json!({ "QueueUrl": url, "MessageBody": event.to_string() });
+        let sent = self.queues.handle("SendMessage", message.to_string().as_bytes(), None).await;
+        if !sent.status().is_success() {
+            tracing::error!(event = "eventbridge.event_lost", queue);
+        }
+    }
+
+    /// Returns the names of the template's configuration sets.
+    fn configuration_sets(&self) -> Vec<String> {
+        let sets = self.template.resources_of_type("AWS::SES::ConfigurationSet");
+        sets.map(|set| self.names.physical_name(set, "Name").to_owned()).collect()
+    }
+
     /// Returns the value of a secret, if there is one.
     pub async fn secret(&self, id: &str) -> Option<String> {
         self.secrets.get(id).await
@@ -256,6 +284,7 @@ async fn aws_json(State(aws): State<Aws>, request: Request) -> Response {
             aws.dynamo.handle(&operation, &head.headers, body, fault).await
         }
         Some((AwsService::Sqs, operation)) => aws.queues.handle(&operation, &body, fault).await,
+        Some((AwsService::Eventbridge, operation)) => aws.buses.handle(&operation, &body),
         Some((AwsService::Secretsmanager, operation)) => {
             aws.secrets.handle(&operation, head.headers, body).await
         }

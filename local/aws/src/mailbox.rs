@@ -1,5 +1,6 @@
 //! The mailbox: stores the mails that were sent through SES and ZeptoMail. No mail leaves the machine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,6 +33,11 @@ CREATE TABLE IF NOT EXISTS mail (
     guest_link TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS mail_by_guest_link ON mail (guest_link);
+CREATE TABLE IF NOT EXISTS mail_source (
+    mail_id TEXT PRIMARY KEY,
+    configuration_set TEXT NOT NULL,
+    tags TEXT NOT NULL
+) STRICT;
 ";
 const COLUMNS: &str = "id, sent_at, service, sender, recipients, subject, kind, raw, session_id";
 
@@ -59,6 +65,13 @@ pub struct Mail {
     pub raw: Vec<u8>,
     /// The session that the mail is about.
     pub session_id: Option<String>,
+}
+
+/// The parts of a request to SES beside the message: the configuration set and the tags.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MailSource {
+    pub(crate) configuration_set: Option<String>,
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// Which mails a list contains. An absent member matches every mail.
@@ -132,7 +145,41 @@ impl Mailbox {
 
     /// Deletes all mails.
     pub fn clear(&self) -> Result<(), rusqlite::Error> {
-        self.with_database(|database| database.execute("DELETE FROM mail", []).map(drop))
+        self.with_database(|database| {
+            database.execute_batch("DELETE FROM mail; DELETE FROM mail_source;")
+        })
+    }
+
+    /// Stores a mail of SES and returns its id.
+    pub(crate) fn store_with_source(
+        &self,
+        source: &MailSource,
+        envelope: &[String],
+        raw: &[u8],
+    ) -> Result<String, MailError> {
+        let id = self.store(AwsService::Ses, envelope, raw)?;
+        if let Some(set) = &source.configuration_set {
+            let tags = serde_json::to_string(&source.tags).unwrap_or_default();
+            self.with_database(|database| {
+                database.execute("INSERT INTO mail_source VALUES (?1, ?2, ?3)", [&id, set, &tags])
+            })?;
+        }
+        Ok(id)
+    }
+
+    /// Returns the configuration set and the tags of a mail.
+    pub(crate) fn source(&self, id: &str) -> Result<MailSource, rusqlite::Error> {
+        let row = self.with_database(|database| {
+            database
+                .prepare_cached(
+                    "SELECT configuration_set, tags FROM mail_source WHERE mail_id = ?1",
+                )?
+                .query_row([id], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+                .optional()
+        })?;
+        let Some((set, tags)) = row else { return Ok(MailSource::default()) };
+        let tags = serde_json::from_str(&tags).unwrap_or_default();
+        Ok(MailSource { configuration_set: Some(set), tags })
     }
 
     /// Stores a mail and returns its id. `envelope` holds the recipients from the request, as opposed

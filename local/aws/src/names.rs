@@ -31,6 +31,19 @@ pub(crate) fn identity_arn(name: &str) -> String {
     format!("arn:aws:ses:{REGION}:{ACCOUNT_ID}:identity/{name}")
 }
 
+/// Returns the ARN of a configuration set of SES.
+pub(crate) fn configuration_set_arn(name: &str) -> String {
+    format!("arn:aws:ses:{REGION}:{ACCOUNT_ID}:configuration-set/{name}")
+}
+
+/// Returns the ARN of an event bus, which may be given by its ARN.
+pub(crate) fn event_bus_arn(name: &str) -> String {
+    match name.starts_with("arn:") {
+        true => name.to_owned(),
+        false => format!("arn:aws:events:{REGION}:{ACCOUNT_ID}:event-bus/{name}"),
+    }
+}
+
 /// Physical names by logical id. A resource that is not listed has the literal name from the
 /// template, or else its logical id.
 #[derive(Clone, Debug, Default)]

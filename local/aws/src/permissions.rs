@@ -19,7 +19,10 @@ use mail_parser::MessageParser;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::names::{ACCOUNT_ID, identity_arn, queue_arn, secret_arn, table_arn};
+use super::names::{
+    ACCOUNT_ID, configuration_set_arn, event_bus_arn, identity_arn, queue_arn, secret_arn,
+    table_arn,
+};
 use super::policies::Policies;
 use super::refusal::Refusal;
 use crate::calls::{AwsCall, AwsService};
@@ -141,8 +144,21 @@ fn needed_permissions(call: &AwsCall, request: &Value) -> Vec<(String, String)> 
         AwsService::Ses => {
             let identity = identity_arn(&sender_domain(request));
             let raw = request["Content"]["Raw"].is_object().then_some("ses:SendRawEmail");
+            let set = request["ConfigurationSetName"].as_str().map(configuration_set_arn);
+            let resources: Vec<_> = std::iter::once(identity).chain(set).collect();
             let actions = ["ses:SendEmail"].into_iter().chain(raw);
-            actions.map(|action| (action.to_owned(), identity.clone())).collect()
+            let on_all = |action: &'static str| {
+                resources.iter().map(move |resource| (action.to_owned(), resource.clone()))
+            };
+            actions.flat_map(on_all).collect()
+        }
+        AwsService::Eventbridge => {
+            let entries = request["Entries"].as_array().into_iter().flatten();
+            let bus =
+                |entry: &Value| entry["EventBusName"].as_str().unwrap_or("default").to_owned();
+            entries
+                .map(|entry| ("events:PutEvents".to_owned(), event_bus_arn(&bus(entry))))
+                .collect()
         }
         AwsService::Zeptomail => Vec::new(),
     }

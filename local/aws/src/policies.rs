@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::names::{ACCOUNT_ID, Names, REGION, queue_arn, secret_arn, table_arn};
+use super::names::{
+    ACCOUNT_ID, Names, REGION, configuration_set_arn, queue_arn, secret_arn, table_arn,
+};
 use crate::template::values::Values;
 use crate::template::{Template, TemplateError};
 
@@ -30,20 +32,17 @@ struct Statement {
 }
 
 impl Policies {
-    /// Reads the policies of the template. `parameters` are its parameters that have no default or another value.
+    /// Reads the policies of the template.
     pub(super) fn from_template(
         template: &Template,
-        names: &Names,
-        parameters: Vec<(&'static str, String)>,
+        values: &Values<'_>,
     ) -> Result<Self, TemplateError> {
-        let given = parameters.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let values = Values::new(template, given.chain(resource_values(template, names)));
         let mut policies = BTreeMap::new();
         for (function, resource) in template.functions() {
             let mut statements = Vec::new();
             for policy in list(resource.property("Policies")) {
                 for statement in list(&policy["Statement"]) {
-                    let parsed = Statement::parse(statement, &values)?;
+                    let parsed = Statement::parse(statement, values)?;
                     statements.push(parsed.ok_or_else(|| TemplateError::Policy {
                         function: function.to_owned(),
                         policy: policy.to_string(),
@@ -106,7 +105,17 @@ impl Statement {
     }
 }
 
-/// Returns the names and ARNs of the template's tables, queues and secrets, and the pseudo parameters.
+/// Returns the values of the template's references. `parameters` are its parameters that have no default or another value.
+pub(super) fn template_values<'a>(
+    template: &'a Template,
+    names: &Names,
+    parameters: Vec<(&'static str, String)>,
+) -> Values<'a> {
+    let given = parameters.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Values::new(template, given.chain(resource_values(template, names)))
+}
+
+/// Returns the names and ARNs of the template's tables, queues, secrets and configuration sets, and the pseudo parameters.
 fn resource_values(template: &Template, names: &Names) -> Vec<(String, String)> {
     let mut values: Vec<_> = [
         ("AWS::Partition", "aws"),
@@ -121,6 +130,7 @@ fn resource_values(template: &Template, names: &Names) -> Vec<(String, String)> 
             "AWS::DynamoDB::Table" => ("TableName", table_arn),
             "AWS::SQS::Queue" => ("QueueName", queue_arn),
             "AWS::SecretsManager::Secret" => ("Name", secret_arn),
+            "AWS::SES::ConfigurationSet" => ("Name", configuration_set_arn),
             _ => continue,
         };
         let name = names.physical_name(resource, property);
@@ -191,7 +201,9 @@ Resources:
 
     fn policies(text: &str) -> Result<Policies, TemplateError> {
         let parameters = vec![("MailIdentity", "example.test".to_owned())];
-        Policies::from_template(&Template::parse(text).unwrap(), &Names::default(), parameters)
+        let template = Template::parse(text).unwrap();
+        let values = template_values(&template, &Names::default(), parameters);
+        Policies::from_template(&template, &values)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::calls::AwsService;
 
-/// An error response of one of the four AWS services.
+/// An error response of one of the AWS services.
 #[derive(Debug)]
 pub struct Refusal {
     service: AwsService,
@@ -95,7 +95,7 @@ impl IntoResponse for Refusal {
 pub(crate) fn content_type(service: AwsService) -> &'static str {
     match service {
         AwsService::Dynamodb | AwsService::Sqs => "application/x-amz-json-1.0",
-        AwsService::Secretsmanager => "application/x-amz-json-1.1",
+        AwsService::Secretsmanager | AwsService::Eventbridge => "application/x-amz-json-1.1",
         AwsService::Ses | AwsService::Zeptomail => "application/json",
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn error_response(fault: &Fault, call: &Call, body: &[u8], now: Times
         Service::Secretsmanager => secretsmanager(fault.kind).into_response(),
         Service::Ses => ses(fault.kind).into_response(),
         Service::Zeptomail => zeptomail(fault),
+        Service::Eventbridge => eventbridge(fault.kind).into_response(),
         Service::Zoom => zoom(fault, &call.operation, now),
         // Zoom applies faults of its deliveries itself.
         Service::Webhook => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -131,6 +132,27 @@ fn secretsmanager(kind: FaultKind) -> Refusal {
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalServiceError",
             "An error occurred on the server side.",
+        ),
+    }
+}
+
+/// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/CommonErrors.html>
+fn eventbridge(kind: FaultKind) -> Refusal {
+    let refusal =
+        |status, code, message| Refusal::new(AwsService::Eventbridge, status, code, message);
+    match kind {
+        FaultKind::Throttle => {
+            refusal(StatusCode::BAD_REQUEST, "ThrottlingException", "Rate exceeded")
+        }
+        FaultKind::Unauthorized => refusal(
+            StatusCode::BAD_REQUEST,
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        ),
+        _ => refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalException",
+            "This exception occurs due to unexpected causes.",
         ),
     }
 }

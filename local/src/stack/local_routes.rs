@@ -18,6 +18,7 @@ use simulated_zoom::Zoom;
 use super::configuration::stored_secret;
 use super::parameters::{NoMembers, error_response, parse_body, unprocessable};
 use super::state_files::StateFiles;
+use crate::event_targets::EventTargets;
 use crate::functions::InvokeError;
 use crate::issuer::{Issuer, IssuerError, Person};
 use crate::lambda::{Lambda, LambdaError};
@@ -38,6 +39,7 @@ pub(super) struct LocalState {
     pub(super) lambda: Lambda,
     pub(super) schedules: Schedules,
     pub(super) queue_triggers: QueueTriggers,
+    pub(super) event_targets: EventTargets,
     pub(super) zoom: Zoom,
     pub(super) aws: Aws,
     pub(super) wire: Wire,
@@ -142,6 +144,7 @@ async fn change_clock(State(local): State<LocalState>, body: Bytes) -> Response 
     local.wire.run_deferred_calls().await;
     local.zoom.deliver_due().await;
     if !local.cloud_only {
+        local.event_targets.deliver().await;
         local.queue_triggers.deliver().await;
         local.schedules.run_due().await;
     }
@@ -172,6 +175,7 @@ async fn run_schedule(
         return response;
     }
     if !local.cloud_only {
+        local.event_targets.deliver().await;
         local.queue_triggers.deliver().await;
     }
     match local.schedules.run(&function).await {

@@ -19,6 +19,8 @@ const SQS_CHUNK_BYTES: usize = 64 * 1024;
 const SECRETS_CALL_USD: f64 = 5.0 * PER_MILLION;
 /// <https://aws.amazon.com/ses/pricing/>: $0.10 per 1,000 mails.
 const SES_MAIL_USD: f64 = 100.0 * PER_MILLION;
+/// <https://aws.amazon.com/eventbridge/pricing/>: $1.00 per million events, each chunk of 64 KB of a request at least one.
+const EVENTBRIDGE_EVENT_USD: f64 = 1.00 * PER_MILLION;
 /// <https://aws.amazon.com/lambda/pricing/>
 const LAMBDA_REQUEST_USD: f64 = 0.20 * PER_MILLION;
 /// The same page, arm64, the first tier.
@@ -35,6 +37,7 @@ pub struct Price {
     pub sqs: f64,
     pub secretsmanager: f64,
     pub ses: f64,
+    pub eventbridge: f64,
     pub lambda_requests: f64,
     pub lambda_time: f64,
     pub api_gateway: f64,
@@ -46,6 +49,7 @@ impl Price {
             + self.sqs
             + self.secretsmanager
             + self.ses
+            + self.eventbridge
             + self.lambda_requests
             + self.lambda_time
             + self.api_gateway
@@ -63,6 +67,7 @@ impl Price {
             Service::Sqs => (&mut self.sqs, requests * SQS_REQUEST_USD),
             Service::Secretsmanager => (&mut self.secretsmanager, requests * SECRETS_CALL_USD),
             Service::Ses => (&mut self.ses, requests * SES_MAIL_USD),
+            Service::Eventbridge => (&mut self.eventbridge, requests * EVENTBRIDGE_EVENT_USD),
             // Only AWS services have a price here.
             Service::Zeptomail | Service::Zoom | Service::Webhook => return 0.0,
         };
@@ -79,6 +84,8 @@ pub(super) fn billed_requests(service: Service, measured: CallMeasurement) -> u6
             super::to_u64(payload.div_ceil(SQS_CHUNK_BYTES).max(1))
         }
         Service::Ses | Service::Zeptomail => (!measured.failed).into(),
+        // A request with several small events is billed as more, which this estimate leaves out.
+        Service::Eventbridge => super::to_u64(measured.bytes_in.div_ceil(SQS_CHUNK_BYTES).max(1)),
         Service::Dynamodb | Service::Secretsmanager | Service::Zoom | Service::Webhook => 1,
     }
 }

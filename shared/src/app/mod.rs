@@ -19,6 +19,7 @@ pub mod hosts;
 pub mod join;
 pub mod join_report;
 pub mod licences;
+pub mod mail_events;
 pub mod meeting;
 pub mod meeting_sweep;
 pub mod notifications;

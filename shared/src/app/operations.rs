@@ -4,3 +4,4 @@ pub mod capabilities;
 pub mod meeting_log;
 pub mod runs;
 pub mod session_log;
+pub mod suppressions;

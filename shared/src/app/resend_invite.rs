@@ -21,9 +21,10 @@ use crate::domain::domain_event::{
     AudienceRef, DomainEvent, DomainEventKind, EventNonce, ResendTo,
 };
 use crate::domain::id::{CourseId, SessionId, UserId};
+use crate::domain::mailing::AddressDigest;
 use crate::domain::mailing::recipients::Recipients;
 use crate::domain::refusal::{FieldError, Refusal};
-use crate::domain::resend::{self, ResendRequest};
+use crate::domain::resend::{self, ResendCounts, ResendRequest};
 use crate::domain::rights::Operation;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
@@ -48,15 +49,15 @@ pub struct ResendContext<'a> {
     pub now: Timestamp,
 }
 
-/// Resends the invitation and returns the number of mails. `named` has user ids and addresses, and `None` means
-/// all recipients. A repeated request returns the number of the first one and sends nothing.
+/// Resends the invitation and returns the numbers of mails. `named` has user ids and addresses, and `None` means all
+/// recipients. A repeated request returns the numbers of the first one and sends nothing.
 pub async fn resend(
     context: &ResendContext<'_>,
     caller: &Caller,
     id: &SessionId,
     key: Option<&str>,
     named: Option<&[String]>,
-) -> Result<usize, Error> {
+) -> Result<ResendCounts, Error> {
     for _ in 0..MAX_ATTEMPTS {
         let keys = [ItemKey::Session(id), ItemKey::Settings, ItemKey::Resends(id)];
         let mut found = context.store.batch_get(&keys).await?;
@@ -67,20 +68,20 @@ pub async fn resend(
         let now = whole_milli(context.now);
         let previous = stored.clone().unwrap_or_default();
         let request = ResendRequest::new(key, named, session.version);
-        if let Some(queued) = request.repeats(&previous.requests, now)? {
-            return Ok(queued);
+        if let Some(counts) = request.repeats(&previous.requests, now)? {
+            return Ok(counts);
         }
         resend::ensure_resendable(&session, context.now)?;
         let to = match named {
             Some(named) => named_recipients(context.store, &session, named).await?,
             None => ResendTo::All,
         };
-        let queued = count_mails(context.store, &session, &to).await?;
-        if queued == 0 {
-            return Ok(0);
+        let counts = count_mails(context.store, &session, &to).await?;
+        if counts.queued == 0 {
+            return Ok(counts);
         }
         let times = resend::apply_hourly_limit(&previous.times, now)?;
-        let next = previous.next(times, request.record(&previous.requests, queued, now), now);
+        let next = previous.next(times, request.record(&previous.requests, counts, now), now);
         let event = DomainEvent {
             at: now,
             kind: DomainEventKind::Resend {
@@ -96,9 +97,10 @@ pub async fn resend(
         actions.extend(delegated_actions::record(context.random, caller, &session, RESENT, now));
         match context.store.commit(actions).await {
             Ok(()) => {
-                tracing::info!(event = "session.resent", session_id = %id, queued);
+                let ResendCounts { queued, suppressed } = counts;
+                tracing::info!(event = "session.resent", session_id = %id, queued, suppressed);
                 context.queue.send_wake_up(due_work::domain_event_key(&event)).await;
-                return Ok(queued);
+                return Ok(counts);
             }
             Err(CommitError::Refused(_)) => {
                 let wait = RETRY_WAIT_MS + context.random.below(RETRY_WAIT_MS);
@@ -110,8 +112,13 @@ pub async fn resend(
     Err(Error::busy("other requests are resending the invitation"))
 }
 
-/// Returns the number of mails that the fan-out will queue: one per address, except where everyone turned mails off.
-async fn count_mails(store: &Store, session: &Session, to: &ResendTo) -> Result<usize, Error> {
+/// Returns the number of mails that the fan-out will queue: one per address, except where everyone turned mails off. Of named
+/// recipients, those with a suppressed address are counted apart. Among all recipients, the outbox skips them.
+async fn count_mails(
+    store: &Store,
+    session: &Session,
+    to: &ResendTo,
+) -> Result<ResendCounts, Error> {
     let recipients = match (to, &session.audience) {
         (ResendTo::Named { users, .. }, Audience::Course { id, .. }) => {
             recipients_with_access(store.enrollments_of_users(id, users).await?)
@@ -135,7 +142,13 @@ async fn count_mails(store: &Store, session: &Session, to: &ResendTo) -> Result<
     let reached = resolved
         .iter()
         .filter(|recipient| recipient.users.is_empty() || recipient.users.iter().any(wants_mail));
-    Ok(reached.count())
+    let reached = reached.filter_map(|recipient| recipient.email.as_ref());
+    let reached: Vec<_> = reached.map(AddressDigest::new).collect();
+    let suppressed = match to {
+        ResendTo::Named { .. } => store.suppressed_addresses(&reached).await?.len(),
+        ResendTo::All => 0,
+    };
+    Ok(ResendCounts { queued: reached.len() - suppressed, suppressed })
 }
 
 /// Returns the named recipients without duplicates. Refuses people who are not invited, by their index in the list.

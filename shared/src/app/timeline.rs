@@ -251,7 +251,9 @@ fn mail_entry(
     if let Some(note) = &delivery.note {
         let name = match delivery.state {
             DeliveryStatus::Sent => "message_id",
-            DeliveryStatus::Dropped => "reason",
+            DeliveryStatus::Dropped | DeliveryStatus::Bounced | DeliveryStatus::Complained => {
+                "reason"
+            }
             _ => "error",
         };
         detail[name] = json!(note);

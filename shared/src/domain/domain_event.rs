@@ -44,6 +44,8 @@ pub enum DomainEventKind {
     MeetingDeleted { session: SessionId, trainer: UserId, nonce: EventNonce },
     /// A session starts within a day and has no meeting yet. Only the trainer is notified.
     MeetingMissing { session: SessionId, trainer: UserId, starts_at: Timestamp },
+    /// Mails about a session came back. Only the trainer is notified.
+    MailReturned { session: SessionId },
     /// Students gained or lost access to a course. The fan-out creates one `SessionEnrollments` per upcoming session.
     CourseEnrollments(EnrollmentChange),
     /// Enrollments were written without being read, because no session of the course was known. The fan-out invites these
@@ -187,7 +189,8 @@ impl DomainEventKind {
             | Self::SessionEnrollments { session, .. }
             | Self::HostNotConnected { session, .. }
             | Self::MeetingDeleted { session, .. }
-            | Self::MeetingMissing { session, .. } => Some(session),
+            | Self::MeetingMissing { session, .. }
+            | Self::MailReturned { session } => Some(session),
             Self::ReauthRequired { .. }
             | Self::CourseEnrollments(_)
             | Self::EnrollmentCheck { .. } => None,
@@ -248,6 +251,10 @@ impl DomainEvent {
             }
             DomainEventKind::MeetingMissing { session, starts_at, .. } => {
                 format!("{session}#~#{:020}#meeting_missing", starts_at.as_second())
+            }
+            // There is at most one per session and hour.
+            DomainEventKind::MailReturned { session } => {
+                format!("{session}#~#{:020}#mail_returned", self.at.as_second())
             }
             DomainEventKind::CourseEnrollments(EnrollmentChange {
                 course, nonce: turn, ..

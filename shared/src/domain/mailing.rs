@@ -42,16 +42,28 @@ pub enum DeliveryStatus {
     Failed,
     /// In the dead-letter queue after the last attempt.
     Dead,
-    /// Skipped because it was no longer relevant.
+    /// Skipped because it was no longer relevant, or because the address is suppressed.
     Dropped,
+    /// Accepted by the mail service, and not delivered.
+    Bounced,
+    /// Delivered, and marked as spam by the recipient.
+    Complained,
     /// A status that only a newer version has. It is never written.
     #[serde(other)]
     Unknown,
 }
 
 impl DeliveryStatus {
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Sent, Self::Retrying, Self::Failed, Self::Dead, Self::Dropped];
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Sent,
+        Self::Retrying,
+        Self::Failed,
+        Self::Dead,
+        Self::Dropped,
+        Self::Bounced,
+        Self::Complained,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +73,8 @@ impl DeliveryStatus {
             Self::Failed => "failed",
             Self::Dead => "dead",
             Self::Dropped => "dropped",
+            Self::Bounced => "bounced",
+            Self::Complained => "complained",
             Self::Unknown => "unknown",
         }
     }
@@ -108,6 +122,13 @@ impl MessageKey {
         Self(digest.hex(MESSAGE_KEY_DIGITS))
     }
 
+    /// Parses a key in a tag of a mail.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_key = text.len() == MESSAGE_KEY_DIGITS && text.bytes().all(is_digit);
+        is_key.then(|| Self(text.to_owned()))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -146,6 +167,12 @@ impl AddressDigest {
 
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(data_encoding::HEXLOWER.encode(&bytes))
+    }
+
+    /// Parses a digest in its text form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digest = Self::from_bytes(Self(text.to_owned()).to_bytes()?);
+        (digest.0 == text).then_some(digest)
     }
 
     /// Returns the bytes of the digest. `None` if it is malformed.

@@ -28,6 +28,8 @@ pub enum MailKind {
     MeetingDeleted,
     /// To a trainer whose session starts soon and has no meeting yet.
     MeetingMissing,
+    /// To a trainer, because mails about the session came back.
+    MailReturned,
 }
 
 /// The properties of a kind with a mail.
@@ -78,7 +80,7 @@ pub enum CalendarMethod {
 }
 
 impl MailKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Scheduled,
         Self::Updated,
         Self::Cancelled,
@@ -90,6 +92,7 @@ impl MailKind {
         Self::HostNotConnected,
         Self::MeetingDeleted,
         Self::MeetingMissing,
+        Self::MailReturned,
     ];
 
     /// Returns the row of the kind.
@@ -148,6 +151,10 @@ impl MailKind {
             Self::MeetingMissing => KindSpec {
                 in_app: Some(NotificationKind("meeting_missing")),
                 ..KindSpec::new("meeting_missing", Relevance::TrainerWithoutMeeting)
+            },
+            Self::MailReturned => KindSpec {
+                in_app: Some(NotificationKind("mail_returned")),
+                ..KindSpec::new("mail_returned", Relevance::Trainer)
             },
         }
     }
@@ -284,6 +291,7 @@ mod tests {
             "host_not_connected",
             "meeting_deleted",
             "meeting_missing",
+            "mail_returned",
         ];
         for name in mails {
             let kind: MailKind = serde_json::from_value(name.into()).unwrap();
@@ -301,6 +309,7 @@ mod tests {
             "host_not_connected",
             "meeting_deleted",
             "meeting_missing",
+            "mail_returned",
         ];
         for name in in_app {
             let kind: NotificationKind = serde_json::from_value(name.into()).unwrap();

@@ -42,8 +42,23 @@ pub struct PastResend {
     key: Option<String>,
     recipients: String,
     version: u64,
-    /// The number of mails, which a repetition returns.
-    queued: usize,
+    /// The numbers that a repetition returns.
+    #[serde(flatten)]
+    counts: ResendCounts,
+}
+
+/// The response to a request to resend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResendCounts {
+    /// The mails that are queued.
+    pub queued: usize,
+    /// The named recipients who get no mail, because their address is suppressed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub suppressed: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl ResendRequest {
@@ -67,14 +82,17 @@ impl ResendRequest {
         }
     }
 
-    /// Returns the number of mails of an earlier request if this one repeats it. Refuses a key that belongs to other
-    /// recipients.
-    pub fn repeats(&self, past: &[PastResend], now: Timestamp) -> Result<Option<usize>, Refusal> {
+    /// Returns the response to an earlier request if this one repeats it. Refuses a key that belongs to other recipients.
+    pub fn repeats(
+        &self,
+        past: &[PastResend],
+        now: Timestamp,
+    ) -> Result<Option<ResendCounts>, Refusal> {
         let newest_first = past.iter().rev();
         if let Some(key) = &self.key {
             let mut same_key = newest_first.filter(|past| past.key.as_ref() == Some(key));
             return match same_key.find(|past| now.duration_since(past.at) < KEY_TIME) {
-                Some(past) if past.recipients == self.recipients => Ok(Some(past.queued)),
+                Some(past) if past.recipients == self.recipients => Ok(Some(past.counts)),
                 Some(_) => Err(Refusal::IdempotencyKeyReused),
                 None => Ok(None),
             };
@@ -82,14 +100,19 @@ impl ResendRequest {
         let mut equal = newest_first
             .filter(|past| past.recipients == self.recipients && past.version == self.version);
         let found = equal.find(|past| now.duration_since(past.at) < REPETITION_TIME);
-        Ok(found.map(|past| past.queued))
+        Ok(found.map(|past| past.counts))
     }
 
     /// Returns the remembered requests after this one was carried out.
-    pub fn record(self, past: &[PastResend], queued: usize, at: Timestamp) -> Vec<PastResend> {
+    pub fn record(
+        self,
+        past: &[PastResend],
+        counts: ResendCounts,
+        at: Timestamp,
+    ) -> Vec<PastResend> {
         let kept = past.iter().filter(|past| at.duration_since(past.at) < KEY_TIME).cloned();
         let Self { key, recipients, version } = self;
-        kept.chain([PastResend { at, key, recipients, version, queued }]).collect()
+        kept.chain([PastResend { at, key, recipients, version, counts }]).collect()
     }
 }
 
@@ -133,8 +156,9 @@ mod tests {
         let names = ["student-1".to_owned(), "ADA@example.test".to_owned()];
         let same_names = ["ada@example.test", "student-1", "student-1"].map(str::to_owned);
         let request = |key, named| ResendRequest::new(key, named, 1);
-        let mut past = request(Some("a"), Some(&names)).record(&[], 2, at);
-        past = request(None, None).record(&past, 5, at);
+        let counts = |queued| ResendCounts { queued, suppressed: 0 };
+        let mut past = request(Some("a"), Some(&names)).record(&[], counts(2), at);
+        past = request(None, None).record(&past, counts(5), at);
         let reused = Err(Refusal::IdempotencyKeyReused);
         // Key, recipients, version, seconds later, the result.
         type Case<'a> =
@@ -154,11 +178,12 @@ mod tests {
         for (key, named, version, seconds, expected) in cases {
             let now = at + SignedDuration::from_secs(seconds);
             let repeated = ResendRequest::new(key, named, version).repeats(&past, now);
+            let repeated = repeated.map(|found| found.map(|counts| counts.queued));
             assert_eq!(repeated, expected, "{key:?} {named:?} {version} {seconds}");
         }
         let day_later = at + SignedDuration::from_hours(24);
         assert_eq!(
-            request(None, None).record(&past, 1, day_later).len(),
+            request(None, None).record(&past, counts(1), day_later).len(),
             1,
             "old ones are dropped"
         );

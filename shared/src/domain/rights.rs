@@ -108,6 +108,8 @@ pub enum Operation {
     RequestRun,
     ListRuns,
     ReadRun,
+    ListSuppressions,
+    DeleteSuppression,
 }
 
 /// One row of the table.
@@ -203,6 +205,8 @@ pub const RIGHTS: &[Rights] = {
     row(RequestRun,          "POST",   "/v1/runs",                                         [F, F, F, F, F, Y, Y]),
     row(ListRuns,            "GET",    "/v1/runs",                                         [F, F, F, F, F, Y, Y]),
     row(ReadRun,             "GET",    "/v1/runs/{id}",                                    [F, F, F, F, F, Y, Y]),
+    row(ListSuppressions,    "GET",    "/v1/suppressions",                                  [F, F, F, F, F, Y, Y]),
+    row(DeleteSuppression,   "DELETE", "/v1/suppressions/{email}",                          [F, F, F, F, F, Y, Y]),
     ]
 };
 

@@ -66,8 +66,9 @@ impl CommonDeps {
         OutboxQueue::new(self.aws.sqs(), &self.env, self.random.clone())
     }
 
-    pub(super) fn ses(&self, brand: &Brand) -> Ses {
-        Ses::new(self.aws.ses(), brand.from.clone())
+    pub(super) fn ses(&self, mail: &MailSettings) -> Ses {
+        let configuration_set = mail.configuration_set.clone();
+        Ses::new(self.aws.ses(), mail.brand.from.clone(), configuration_set)
     }
 
     /// Creates the dependencies of the use cases that call Zoom.
@@ -121,6 +122,8 @@ pub(super) enum MailProvider {
 pub(super) struct MailSettings {
     pub(super) brand: Brand,
     pub(super) provider: MailProvider,
+    /// The configuration set of SES.
+    pub(super) configuration_set: Option<String>,
     pub(super) rate_per_second: u32,
 }
 
@@ -130,6 +133,7 @@ const MAIL_RATE_LIMIT_PER_SECOND: u32 = 1000;
 impl MailSettings {
     pub(super) fn read(env: &Env) -> Result<Self, ConfigError> {
         let brand = Brand::read(env);
+        let configuration_set = env.optional(names::MAIL_CONFIGURATION_SET);
         let provider = env.optional(names::MAIL_PROVIDER);
         let address = env.url(names::ZEPTOMAIL_API_URL);
         let rate = env.parsed(names::MAIL_RATE_PER_SECOND, DEFAULT_RATE_PER_SECOND);
@@ -147,7 +151,7 @@ impl MailSettings {
                 "must be from 1 to 1000",
             ));
         }
-        Ok(Self { brand: brand?, provider, rate_per_second })
+        Ok(Self { brand: brand?, provider, configuration_set, rate_per_second })
     }
 }
 

@@ -14,6 +14,7 @@ pub mod function;
 pub mod hosts;
 pub mod http_deps;
 pub mod join;
+pub mod mail_events;
 pub mod meeting_sweep;
 pub mod notifications;
 pub mod operations;
@@ -139,6 +140,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/runs", "operations"),
     route("GET", "/v1/runs", "operations").with_query(&["kind", "limit", "cursor"]),
     route("GET", "/v1/runs/{id}", "operations"),
+    route("GET", "/v1/suppressions", "operations").with_query(PAGE),
+    route("DELETE", "/v1/suppressions/{email}", "operations"),
     route("PUT", "/v1/directory/courses/{id}", "directory"),
     route("DELETE", "/v1/directory/courses/{id}", "directory"),
     route("PUT", "/v1/directory/courses/{id}/enrollments/{user_id}", "directory"),
@@ -203,7 +206,7 @@ pub struct QueueTrigger {
 pub const QUEUE_TRIGGERS: &[QueueTrigger] =
     &[QueueTrigger { function: "payments", queue: "PaymentsQueue", batch_size: 10 }];
 
-/// The detail types of the host platform's events, by the function that accepts them.
+/// The detail types of the host platform's events and of Amazon SES, by the function that accepts them.
 pub const DETAIL_TYPES: &[(&str, &[&str])] = &[
     (
         "directory",
@@ -218,6 +221,7 @@ pub const DETAIL_TYPES: &[(&str, &[&str])] = &[
     ),
     ("hosts", &["InstructorAssigned", "InstructorRemoved"]),
     ("payments", &["PaymentSucceeded", "PaymentRefunded"]),
+    ("mail-events", &["Email Bounced", "Email Complaint Received"]),
 ];
 
 /// Returns the detail types that a function accepts.

@@ -1,8 +1,10 @@
-//! `operations`: capabilities of callers, runs of sweeps, and logs for administrators. One submodule per subject.
+//! `operations`: capabilities of callers, runs of sweeps, suppressed addresses, and logs for administrators. One submodule per
+//! subject.
 
 mod capabilities;
 mod logs;
 mod runs;
+mod suppressions;
 
 use lambda_http::Request;
 
@@ -49,6 +51,10 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         ("POST", "/v1/runs") => runs::create(deps, &request).await,
         ("GET", "/v1/runs") => runs::list(deps, &request).await,
         ("GET", "/v1/runs/{id}") => runs::show(deps, &request, &parameters).await,
+        ("GET", "/v1/suppressions") => suppressions::list(deps, &request).await,
+        ("DELETE", "/v1/suppressions/{email}") => {
+            suppressions::delete(deps, &request, &parameters).await
+        }
         _ => Err(RequestError::UnknownRoute),
     }
 }

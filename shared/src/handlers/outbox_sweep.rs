@@ -36,7 +36,7 @@ impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
         let base = CommonDeps::new(env, random)?;
         let mail = MailSettings::read(env).map(|mail| {
-            let ses = base.ses(&mail.brand);
+            let ses = base.ses(&mail);
             (mail, ses)
         });
         let rate_per_second = mail.as_ref().map_or(1, |(mail, _)| mail.rate_per_second);

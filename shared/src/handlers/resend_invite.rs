@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ::http::StatusCode;
 use lambda_http::Request;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::deps::CommonDeps;
 use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
@@ -80,7 +79,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         random: &deps.random,
         now,
     };
-    let queued =
+    let counts =
         resend_invite::resend(&context, &caller, &id, key.as_deref(), named.as_deref()).await?;
-    ResponseBody::json(StatusCode::ACCEPTED, &json!({"queued": queued}))
+    ResponseBody::json(StatusCode::ACCEPTED, &counts)
 }

@@ -40,6 +40,7 @@ pub fn compose(context: &MailContext<'_>, brand: &Brand) -> ComposedMail {
         calendar,
         message_id: clean::message_id(&context.message_id),
         kind: context.kind,
+        session: session.map(|session| session.id.clone()),
         raw: Vec::new(),
     };
     mail.raw = message(&mail, context, brand, language);

@@ -115,6 +115,8 @@ pub struct ComposedMail {
     pub calendar: Option<Calendar>,
     pub message_id: String,
     pub kind: MailKind,
+    /// The session that the mail is about.
+    pub session: Option<SessionId>,
     /// The complete message (RFC 5322).
     pub raw: Vec<u8>,
 }

@@ -4,10 +4,11 @@
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::primitives::Blob;
-use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
+use aws_sdk_sesv2::types::{Destination, EmailContent, MessageTag, RawMessage};
 
 use super::error::DEFAULT_LIMIT_PAUSE;
 use super::{ComposedMail, MailError, MailService, Mailbox, NEVER_CONNECTED};
+use crate::domain::mail_return::{KIND_TAG, MESSAGE_TAG, SESSION_TAG};
 use crate::net::never_connected;
 
 const INVALID_RESPONSE: &str = "not an SES response";
@@ -16,14 +17,31 @@ const INVALID_RESPONSE: &str = "not an SES response";
 pub struct Ses {
     client: aws_sdk_sesv2::Client,
     from: Mailbox,
+    /// The configuration set, which publishes bounces and complaints. Without one, they are unknown.
+    configuration_set: Option<String>,
 }
 
 impl Ses {
     /// The client must not retry (as that of `Aws::ses`), because a retry could send a mail twice without the outbox
     /// noticing.
-    pub fn new(client: aws_sdk_sesv2::Client, from: Mailbox) -> Self {
-        Self { client, from }
+    pub fn new(
+        client: aws_sdk_sesv2::Client,
+        from: Mailbox,
+        configuration_set: Option<String>,
+    ) -> Self {
+        Self { client, from, configuration_set }
     }
+}
+
+/// Returns the tags by which SES's reports refer to the mail. They contain ids and a digest.
+fn tags(mail: &ComposedMail) -> Vec<MessageTag> {
+    let message_key = mail.message_id.split('@').next().unwrap_or_default();
+    let session = mail.session.as_ref().map(|session| (SESSION_TAG, session.as_str()));
+    [(MESSAGE_TAG, message_key), (KIND_TAG, mail.kind.as_str())]
+        .into_iter()
+        .chain(session)
+        .filter_map(|(name, value)| MessageTag::builder().name(name).value(value).build().ok())
+        .collect()
 }
 
 impl MailService for Ses {
@@ -38,6 +56,8 @@ impl MailService for Ses {
             .from_email_address(self.from.address.as_str())
             .destination(Destination::builder().to_addresses(mail.to.as_str()).build())
             .content(EmailContent::builder().raw(raw).build())
+            .set_configuration_set_name(self.configuration_set.clone())
+            .set_email_tags(Some(tags(mail)))
             .send()
             .await;
         match result {
@@ -159,7 +179,8 @@ mod tests {
             (names::AWS_ENDPOINT_URL_SESV2, url),
         ]);
         let http = http_client("live-classes/outbox-sweep").unwrap();
-        Ses::new(Aws::new(&env, &http).unwrap().ses(), brand().from)
+        let configuration_set = Some("classes".to_owned());
+        Ses::new(Aws::new(&env, &http).unwrap().ses(), brand().from, configuration_set)
     }
 
     async fn send_with(url: String) -> Result<String, MailError> {
@@ -272,6 +293,10 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
         assert_eq!(body["Destination"]["ToAddresses"], serde_json::json!(["ada@example.test"]));
         assert_eq!(body["FromEmailAddress"], "classes@example.test");
+        assert_eq!(body["ConfigurationSetName"], "classes");
+        let tags = body["EmailTags"].as_array().unwrap().iter();
+        let names: Vec<_> = tags.map(|tag| tag["Name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["message", "kind", "session"]);
         let raw = Case::new(MailKind::Scheduled).compose().raw;
         let data = data_encoding::BASE64
             .decode(body["Content"]["Raw"]["Data"].as_str().unwrap().as_bytes());

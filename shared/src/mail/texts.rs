@@ -120,6 +120,7 @@ language! { english,
     HostNotConnected => "mail/en/host_not_connected.txt",
     MeetingDeleted => "mail/en/meeting_deleted.txt",
     MeetingMissing => "mail/en/meeting_missing.txt",
+    MailReturned => "mail/en/mail_returned.txt",
 }
 
 /// Renders a template. Only a filter of our own could fail, and there is none.

@@ -80,6 +80,9 @@ enum StoredDomainEvent {
         trainer_id: UserId,
         starts_at: Timestamp,
     },
+    MailReturned {
+        session_id: SessionId,
+    },
     CourseEnrollments {
         course_id: CourseId,
         granted: bool,
@@ -182,6 +185,9 @@ impl From<&DomainEventKind> for StoredDomainEvent {
                     starts_at: *starts_at,
                 }
             }
+            DomainEventKind::MailReturned { session } => {
+                Self::MailReturned { session_id: session.clone() }
+            }
             DomainEventKind::CourseEnrollments(change) => {
                 let EnrollmentChange { course, granted, nonce, students, .. } = change.clone();
                 Self::CourseEnrollments { course_id: course, granted, nonce, students }
@@ -269,6 +275,9 @@ impl From<StoredDomainEvent> for DomainEventKind {
             }
             StoredDomainEvent::MeetingMissing { session_id, trainer_id, starts_at } => {
                 Self::MeetingMissing { session: session_id, trainer: trainer_id, starts_at }
+            }
+            StoredDomainEvent::MailReturned { session_id } => {
+                Self::MailReturned { session: session_id }
             }
             StoredDomainEvent::CourseEnrollments {
                 course_id: course,

@@ -71,6 +71,8 @@ pub struct MailAddresses {
     pub found: HashMap<MessageKey, MailAddress>,
     /// The mails without an address of which an entry cannot be read.
     pub unreadable: HashSet<MessageKey>,
+    /// The mails to suppressed addresses.
+    pub suppressed: HashSet<MessageKey>,
 }
 
 fn put(address: &MailAddress, now: Timestamp) -> Action {
@@ -119,7 +121,7 @@ impl Store {
         let missing = mails.iter().filter(|(_, mail)| !is_found(mail));
         let missing: Vec<_> = missing.copied().collect();
         if !missing.is_empty() {
-            let MailAddresses { found, unreadable } =
+            let MailAddresses { found, unreadable, .. } =
                 self.read_mail_addresses(&missing, true).await?;
             addresses.found.extend(found);
             addresses.unreadable = unreadable;
@@ -137,7 +139,9 @@ impl Store {
         let subjects: HashSet<_> = entries.iter().filter_map(erasure_subject).collect();
         // DynamoDB refuses duplicate keys in a batch.
         let mut keys = HashMap::new();
-        for key in entries.into_iter().chain(subjects.iter().map(|it| ItemKey::Erasure(it))) {
+        let erasures = subjects.iter().map(|it| ItemKey::Erasure(it));
+        let suppressions = mails.iter().map(|(_, mail)| ItemKey::Suppression(&mail.to));
+        for key in entries.into_iter().chain(erasures).chain(suppressions) {
             keys.insert((key.pk(), key.sk()), key);
         }
         let keys: Vec<_> = keys.into_values().collect();
@@ -148,6 +152,9 @@ impl Store {
         let mut addresses = MailAddresses::default();
         for (session, mail) in mails {
             let key = mail.message_key.clone();
+            if items.get(ItemKey::Suppression(&mail.to)).is_some() {
+                addresses.suppressed.insert(key.clone());
+            }
             match find_address(*session, mail, &items) {
                 Ok(Some(address)) => drop(addresses.found.insert(key, address)),
                 Ok(None) => {}

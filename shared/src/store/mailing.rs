@@ -7,6 +7,7 @@
 
 mod claims;
 mod deliveries;
+mod returns;
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +16,8 @@ use serde::Deserialize;
 
 pub use claims::{ClaimOutcome, ClaimResult, release_claim};
 pub use deliveries::{DeliveryUpdate, MailCounts, StoredDelivery, mark_notified, record_queued};
+pub use returns::{ReturnContext, ReturnRecord, ReturnedDelivery};
+
 pub(super) use deliveries::{
     StoredDeliveries, StoredDeliveryRecord, decode_deliveries, delivery_ttl,
 };

@@ -40,6 +40,7 @@ pub mod schema;
 pub mod session_refs;
 pub mod sessions;
 pub mod settings;
+pub mod suppressions;
 pub mod timeline;
 pub mod tx;
 pub mod zoom_reports;

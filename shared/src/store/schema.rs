@@ -33,6 +33,7 @@
 //! | quota that a user has used in a month | main | `pk = USER#id`, `sk = MONTH#2026-11` | save |
 //! | user with an email address | main | `pk = EMAIL#hash`, `sk = USER` | delivery |
 //! | address of a queued withdrawal | main | `pk = EMAIL#hash`, `sk = ADDRESS` | outbox sweep, erasure |
+//! | suppressed addresses | main | `pk = SUPPRESSIONS`, `sk = hash` | outbox sweep, resend, mail events, operations, erasure |
 //! | host status of a trainer | main | `pk = USER#id`, `sk = HOST` | both lists, reminder sweep, outbox sweep |
 //! | platform host of a trainer | main | `pk = USER#id`, `sk = PLATFORM_HOST` | hosts, meeting sweep, save, join, erasure |
 //! | trainer whose platform host has an address | main | `pk = EMAIL#hash`, `sk = PLATFORM_HOST` | hosts |
@@ -62,10 +63,10 @@
 //! | sessions that are due to be compared with Zoom | main | `pk = DUE#RECONCILE`, `sk <= now` | reconcile sweep |
 //! | due tasks of platform hosts | main | `pk = DUE#HOSTS`, `sk <= now` | meeting sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
-//! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep |
-//! | delivery records of a session by time | main | `pk = MAILING#session`, `sk` begins with `DELIVERY#` | timeline, outbox sweep |
+//! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep, mail events |
+//! | delivery records of a session by time | main | `pk = MAILING#session`, `sk` begins with `DELIVERY#` | timeline, outbox sweep, mail events |
 //! | recipient states of a session at a time | main | `pk = MAILING#session`, `sk` begins with `RECIPIENTS#time#` | outbox sweep |
-//! | number of a session's mails per delivery status | main | `pk = SESSION#id`, `sk = MAILCOUNT` | trainer's view, outbox sweep |
+//! | number of a session's mails per delivery status | main | `pk = SESSION#id`, `sk = MAILCOUNT` | trainer's view, outbox sweep, mail events |
 //! | sessions of a trainer by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | students of a course | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, course removal |
 //! | students of a course since a time | `by_owner` | `g1pk = COURSE#id`, `g1sk` from `FORMER_STUDENT#time` to `STUDENT#` | attendance |

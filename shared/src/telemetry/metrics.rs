@@ -75,7 +75,14 @@ pub const UNDELIVERED_EVENTS: Metric = Metric { name: "UndeliveredEvents", by: N
 /// The attendance of a session has not been archived for a day after it was due.
 pub const LATE_ARCHIVES: Metric = Metric { name: "LateArchives", by: None };
 
-pub const ALL: [Metric; 20] = [
+/// Amazon SES has accepted a mail.
+pub const MAILS_SENT: Metric = Metric { name: "MailSent", by: None };
+/// A mail bounced for good. SES judges an account by the share of these.
+pub const MAILS_BOUNCED: Metric = Metric { name: "MailBounced", by: None };
+/// A recipient has marked a mail as spam.
+pub const MAILS_COMPLAINED: Metric = Metric { name: "MailComplained", by: None };
+
+pub const ALL: [Metric; 23] = [
     SWEPT,
     ACCOUNT_REFUSED,
     REAUTH_REQUIRED,
@@ -96,6 +103,9 @@ pub const ALL: [Metric; 20] = [
     INVALID_SIGNATURES,
     STALE_SECRETS,
     SESSIONS_WITHOUT_EVENTS,
+    MAILS_SENT,
+    MAILS_BOUNCED,
+    MAILS_COMPLAINED,
 ];
 
 /// A metric of durations, of which alarms use percentiles.

@@ -55,9 +55,15 @@ impl People {
     /// A token with a role that the operation accepts.
     fn accepted_token(&self, route: &Route) -> &str {
         match route.path {
-            path if ["/v1/directory/", "/v1/hosts", "/v1/payments/", "/v1/runs"]
-                .iter()
-                .any(|prefix| path.starts_with(prefix)) =>
+            path if [
+                "/v1/directory/",
+                "/v1/hosts",
+                "/v1/payments/",
+                "/v1/runs",
+                "/v1/suppressions",
+            ]
+            .iter()
+            .any(|prefix| path.starts_with(prefix)) =>
             {
                 &self.service
             }
@@ -104,6 +110,7 @@ fn path(route: &Route, session: &str) -> String {
         _ => "some-id",
     };
     let mut path = route.path.replace("{id}", id).replace("{number}", "85746065123");
+    path = path.replace("{email}", "guest%40example.test");
     for (name, form) in ID_PREFIXES {
         path = path.replace(name, &format!("{form}{}", "a".repeat(26)));
     }

@@ -126,6 +126,18 @@ impl CheckedApi {
     }
 }
 
+/// Lets a sent mail bounce, lists the suppressed addresses, and ends the suppressions.
+async fn suppress_addresses(api: &mut CheckedApi, service: &str) {
+    api.world.run_outbox_sweep().await;
+    let mails = api.world.stack.aws.mailbox().list().expect("the mailbox can be read");
+    let mail = mails.iter().find(|mail| mail.to == ["student1@example.test"]).expect("a mail");
+    let path = format!("/local/mail/{}/bounce", mail.id);
+    api.world.post("", &path, json!({"kind": "hard"})).await.expect(200);
+    let listed = api.get(service, "/v1/suppressions").await.expect(200);
+    assert_eq!(listed["items"][0]["email"], "student1@example.test");
+    api.delete(service, "/v1/suppressions/student1%40example.test").await.expect(204);
+}
+
 /// Sends a payment with a class that is refused, and its refund.
 async fn send_payments(api: &mut CheckedApi, service: &str) {
     let path = "/v1/payments/pay-1";
@@ -509,6 +521,7 @@ async fn running_system_matches_the_api_description() {
     api.post(&service, "/v1/runs", run).await.expect(202);
     api.world.stack.schedules.run("reconcile-sweep").await.expect("a report");
     api.get(&service, "/v1/runs?kind=recordings").await.expect(200);
+    suppress_addresses(&mut api, &service).await;
     send_payments(&mut api, &service).await;
     api.put(
         &service,

@@ -15,6 +15,8 @@ use super::template::{deployed, environment, list, template, triggers};
 const ENVIRONMENT_LIMIT_BYTES: u64 = 4096;
 /// The maximum length of a generated name, URL or ARN: a queue URL with a region, an account and a name of 80 characters.
 const GENERATED_LENGTH: u64 = 160;
+/// SES's limit for the name of a configuration set.
+const CONFIGURATION_SET_LENGTH: u64 = 64;
 /// The maximum number of digits of a numeric parameter.
 const NUMBER_LENGTH: u64 = 16;
 /// The parameters with text in any language. A character needs up to four bytes.
@@ -28,7 +30,11 @@ fn largest_value(root: &Value, value: &Value) -> Option<u64> {
     let id = referenced_id(value)?;
     let parameter = &root["Parameters"][id];
     if parameter.is_null() {
-        return root["Resources"][id].is_object().then_some(GENERATED_LENGTH);
+        let length = match root["Resources"][id]["Type"].as_str()? {
+            "AWS::SES::ConfigurationSet" => CONFIGURATION_SET_LENGTH,
+            _ => GENERATED_LENGTH,
+        };
+        return Some(length);
     }
     let bytes = if TEXT_PARAMETERS.contains(&id) { 4 } else { 1 };
     match &parameter["AllowedValues"] {

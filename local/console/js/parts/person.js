@@ -102,6 +102,7 @@ const KINDS = {
   host_not_connected: ['warn', 'Connect Zoom for this class'],
   meeting_deleted: ['warn', 'Deleted at Zoom'],
   meeting_missing: ['warn', 'No meeting yet'],
+  mail_returned: ['warn', 'Mails came back'],
 };
 
 function NoticeItem({ of, onOpen, onAct }) {

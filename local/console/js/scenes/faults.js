@@ -51,6 +51,7 @@ const OPERATIONS = {
   ],
   ses: ['SendEmail'],
   secretsmanager: ['GetSecretValue'],
+  eventbridge: ['PutEvents'],
   webhook: [
     '*',
     'meeting.started',

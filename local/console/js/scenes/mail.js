@@ -1,11 +1,12 @@
 // Sent mails as text, as calendar entry, and as raw bytes.
 import { html, useState } from '../ui.js';
 import { call, stack } from '../api.js';
+import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { counted } from '../plural.js';
 import { go, href } from '../route.js';
 import { stamp, HERE } from '../time.js';
-import { Badge, CopyButton, Empty, Loaded, Segments } from '../parts/basic.js';
+import { Badge, Button, CopyButton, Empty, Loaded, Segments } from '../parts/basic.js';
 import { Search, matches } from '../parts/search.js';
 
 const KINDS = {
@@ -16,6 +17,13 @@ const KINDS = {
   updated: 'info',
   resent: 'info',
 };
+
+/** The reports of the simulated SES about a mail. */
+const RETURNS = [
+  ['hard', 'Bounce'],
+  ['soft', 'Soft bounce'],
+  ['complaint', 'Complaint'],
+];
 
 export function Mail({ id }) {
   const [search, setSearch] = useState('');
@@ -67,7 +75,8 @@ function Letter({ id }) {
     const source = { text: of.text, calendar: of.calendar, raw: raw.data || '' }[view];
     return html`<article class="letter card" aria-label=${of.subject}><header><h3>${of.subject}</h3>
         <p class="fine">From ${of.from} to ${of.to.join(', ')}<br />${stamp(of.sent_at, HERE)} by ${of.service}</p>
-        <${Segments} label="Show the mail" value=${view} onChange=${setAs} of=${views} /></header>
+        <${Segments} label="Show the mail" value=${view} onChange=${setAs} of=${views} />
+        ${of.service === 'ses' && html`<${Returns} id=${id} />`}</header>
       ${
         view === 'page'
           ? html`<iframe src=${`/local/mail/${id}/html`} title=${`The mail “${of.subject}”, rendered`} sandbox="">
@@ -76,4 +85,14 @@ function Letter({ id }) {
             aria-label="The mail’s text">${source}</pre></div>`
       }</article>`;
   }}<//>`;
+}
+
+function Returns({ id }) {
+  const report = (kind, label) =>
+    click(label, () => stack.post(`/local/mail/${id}/bounce`, { kind }), {
+      done: `SES reported: ${label.toLowerCase()}.`,
+    });
+  return html`<div class="row" role="group" aria-label="Let the mail come back">${RETURNS.map(
+    ([kind, label]) => html`<${Button} key=${kind} small onClick=${() => report(kind, label)}>${label}<//>`,
+  )}</div>`;
 }

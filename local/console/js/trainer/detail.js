@@ -71,6 +71,8 @@ const MAIL = [
   ['failed', 'failed'],
   ['dead', 'failed five times'],
   ['dropped', 'no longer relevant'],
+  ['bounced', 'came back'],
+  ['complained', 'marked as spam'],
 ];
 
 const WARNINGS = {

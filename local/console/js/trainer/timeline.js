@@ -61,6 +61,7 @@ const MAILS = {
   host_not_connected: 'Request to connect Zoom',
   meeting_deleted: 'News that the meeting was deleted',
   meeting_missing: 'News that there is no meeting yet',
+  mail_returned: 'News that mails came back',
 };
 const DELIVERY = {
   queued: ['info', 'Waiting'],
@@ -69,10 +70,13 @@ const DELIVERY = {
   failed: ['bad', 'Refused'],
   dead: ['bad', 'Failed five times'],
   dropped: ['quiet', 'Not needed'],
+  bounced: ['bad', 'Came back'],
+  complained: ['bad', 'Marked as spam'],
 };
 /** Why a mail was not needed. */
 const DROPPED = {
   class_cancelled: 'the class was cancelled',
+  suppressed: 'an earlier mail to the address came back',
   class_moved: 'the class was moved',
   class_over: 'the class was over',
   class_gone: 'the class was deleted',

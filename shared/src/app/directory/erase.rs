@@ -213,6 +213,7 @@ impl<'a> Erasure<'a> {
         let store = &self.services.store;
         for email in addresses {
             store.commit_one(mail_addresses::put_erasure(email, *erased_at)).await?;
+            store.erase_suppressed_address(email, *erased_at).await?;
         }
         Ok(store.write_directory(addresses.iter().map(mail_addresses::delete).collect()).await?)
     }

@@ -60,7 +60,8 @@ impl Run<'_> {
             | DomainEventKind::SessionEnrollments { session, .. }
             | DomainEventKind::HostNotConnected { session, .. }
             | DomainEventKind::MeetingDeleted { session, .. }
-            | DomainEventKind::MeetingMissing { session, .. } => session,
+            | DomainEventKind::MeetingMissing { session, .. }
+            | DomainEventKind::MailReturned { session } => session,
         };
         let Some(record) = self.tools.store.session(id).await? else {
             return self.finish_event(pending, &MailSubject::Session(id.clone()), &[]).await;

@@ -55,6 +55,9 @@ fn is_false(flag: &bool) -> bool {
 
 impl RecipientState {
     pub fn apply(&mut self, delivery: &PastDelivery<'_>) {
+        if matches!(delivery.status, DeliveryStatus::Bounced | DeliveryStatus::Complained) {
+            return self.apply_return(delivery.short_key);
+        }
         let is_sent = delivery.status == DeliveryStatus::Sent;
         // A status of a newer version may mean that the mail was sent.
         let is_unknown = delivery.status == DeliveryStatus::Unknown;
@@ -75,6 +78,14 @@ impl RecipientState {
             }
             Some(CalendarMethod::Cancel) => {}
             None => self.was_mailed |= is_sent || is_unknown,
+        }
+    }
+
+    /// Takes into account a mail that came back. The record of its sending determines the state, except if the run that
+    /// sent it could not store one.
+    fn apply_return(&mut self, short_key: &str) {
+        if self.pending_invitations.remove(short_key).is_some() {
+            self.may_have_entry = true;
         }
     }
 
@@ -241,7 +252,7 @@ mod tests {
     #[test]
     fn state_follows_from_the_sent_mails() {
         type Case = (&'static [(MailKind, DeliveryStatus, u64)], Option<u64>, bool);
-        let cases: [Case; 15] = [
+        let cases: [Case; 18] = [
             (&[], None, false),
             (&[(Scheduled, Queued, 1)], None, false),
             (&[(Scheduled, Queued, 1), (Scheduled, Sent, 1)], Some(1), false),
@@ -257,6 +268,10 @@ mod tests {
             (&[(Scheduled, Retrying, 1), (Scheduled, Dropped, 101)], None, false),
             (&[(Scheduled, Dead, 1)], None, false),
             (&[(Scheduled, Dropped, 1), (Scheduled, Queued, 3)], None, false),
+            // A return may be reported late, and when no record of the sending was stored.
+            (&[(Scheduled, Sent, 1), (Scheduled, Bounced, 1)], Some(1), false),
+            (&[(Scheduled, Queued, 1), (Scheduled, Bounced, 1)], None, false),
+            (&[(Removed, Sent, 1), (Scheduled, Dropped, 2), (Removed, Bounced, 1)], None, true),
             // A new invitation after a removal starts from the beginning.
             (&[(Scheduled, Sent, 1), (Removed, Sent, 2), (Scheduled, Dropped, 3)], None, true),
         ];

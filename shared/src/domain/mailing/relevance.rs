@@ -36,6 +36,8 @@ pub enum SkipReason {
     MailsOff,
     /// Nothing has the recipient's address any more, because they were erased.
     NoAddress,
+    /// A mail to the address bounced, or its recipient complained.
+    Suppressed,
 }
 
 impl SkipReason {
@@ -54,6 +56,7 @@ impl SkipReason {
             Self::MeetingMade => "meeting_made",
             Self::MailsOff => "mails_off",
             Self::NoAddress => "no_address",
+            Self::Suppressed => "suppressed",
         }
     }
 }

@@ -53,7 +53,9 @@ impl EventUrgency<'_> {
             | DomainEventKind::HostNotConnected { .. }
             | DomainEventKind::MeetingDeleted { .. }
             | DomainEventKind::MeetingMissing { .. } => EventUrgency::Always(Urgency::Urgent),
-            DomainEventKind::RecordingReady { .. } => EventUrgency::Always(Urgency::Bulk),
+            DomainEventKind::RecordingReady { .. } | DomainEventKind::MailReturned { .. } => {
+                EventUrgency::Always(Urgency::Bulk)
+            }
             DomainEventKind::Session(SessionChange { session, .. })
             | DomainEventKind::Resend { session, .. }
             | DomainEventKind::SessionEnrollments { session, .. } => EventUrgency::Start(session),

@@ -40,7 +40,7 @@ fn queued() -> DeliveryStatus {
     DeliveryStatus::Queued
 }
 
-fn decode_claim(item: Item) -> Result<MailClaim, StoreError> {
+pub(super) fn decode_claim(item: Item) -> Result<MailClaim, StoreError> {
     let stored: StoredClaim = decode(item)?;
     let phase = match stored.phase.as_str() {
         SENDING => ClaimPhase::Sending { until: stored.claimed_until },
@@ -128,6 +128,34 @@ pub(super) fn end_claim(
     ))
 }
 
+/// Ends the claim of a mail that came back, with its delivery status. Refused if the claim has changed since it was read.
+pub(super) fn finish_returned(
+    subject: &MailSubject,
+    message_key: &MessageKey,
+    read: &MailClaim,
+    status: DeliveryStatus,
+) -> Action {
+    let changes = ItemChanges::new()
+        .set(attr::PHASE, text(FINISHED))
+        .set(attr::RECORDED_STATUS, text(status.as_str()));
+    let condition = Condition::new().equals(attr::CLAIMED_AT, text(sortable_text(read.claimed_at)));
+    let condition = condition.equals(attr::PHASE, text(phase_text(read.phase)));
+    let recorded = text(read.recorded_status.as_str());
+    let condition = match read.recorded_status {
+        DeliveryStatus::Queued => condition.absent_or_equals(attr::RECORDED_STATUS, recorded),
+        _ => condition.equals(attr::RECORDED_STATUS, recorded),
+    };
+    Action::update(ItemKey::Mail { subject, message_key }, changes, condition)
+}
+
+fn phase_text(phase: ClaimPhase) -> &'static str {
+    match phase {
+        ClaimPhase::Sending { .. } => SENDING,
+        ClaimPhase::Waiting => WAITING,
+        ClaimPhase::Finished | ClaimPhase::Unknown => FINISHED,
+    }
+}
+
 /// Releases the claim of `holder` without counting the attempt or recording a delivery. Refused if the claim was released
 /// already, so that a repeated write does not subtract another attempt.
 pub fn release_claim(subject: &MailSubject, message_key: &MessageKey, holder: &str) -> Action {
@@ -179,12 +207,8 @@ impl Store {
         };
         let condition =
             Condition::new().equals(attr::CLAIMED_AT, text(sortable_text(found.claimed_at)));
-        let phase = match found.phase {
-            ClaimPhase::Sending { .. } => SENDING,
-            ClaimPhase::Waiting => WAITING,
-            ClaimPhase::Finished | ClaimPhase::Unknown => FINISHED,
-        };
-        self.claim_if(mail, changes, condition.equals(attr::PHASE, text(phase)), &token).await
+        let condition = condition.equals(attr::PHASE, text(phase_text(found.phase)));
+        self.claim_if(mail, changes, condition, &token).await
     }
 
     async fn claim_if(

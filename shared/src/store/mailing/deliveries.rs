@@ -10,8 +10,8 @@ use super::claims::{ClaimOutcome, end_claim};
 use crate::domain::digest::Digest;
 use crate::domain::id::SessionId;
 use crate::domain::mailing::{
-    DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailKind, MailSubject, PastDelivery,
-    RecipientRef, RecipientState, SentEntry,
+    DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailKind, MailSubject, MessageKey,
+    PastDelivery, RecipientRef, RecipientState, SentEntry,
 };
 use crate::domain::time::sortable_text;
 use crate::store::error::{CommitError, StoreError};
@@ -51,12 +51,16 @@ pub struct MailCounts {
     pub dead: i64,
     #[serde(default)]
     pub dropped: i64,
+    #[serde(default)]
+    pub bounced: i64,
+    #[serde(default)]
+    pub complained: i64,
 }
 
 impl MailCounts {
     /// Replaces negative counts by zero. They occur briefly if a mail is sent before its batch is recorded as queued.
     fn clamped_at_zero(self) -> Self {
-        let Self { queued, sent, retrying, failed, dead, dropped } = self;
+        let Self { queued, sent, retrying, failed, dead, dropped, bounced, complained } = self;
         Self {
             queued: queued.max(0),
             sent: sent.max(0),
@@ -64,6 +68,8 @@ impl MailCounts {
             failed: failed.max(0),
             dead: dead.max(0),
             dropped: dropped.max(0),
+            bounced: bounced.max(0),
+            complained: complained.max(0),
         }
     }
 }
@@ -152,7 +158,7 @@ pub(in crate::store) fn delivery_ttl(at: Timestamp) -> i64 {
         .as_second()
 }
 
-fn put_deliveries<'a>(
+pub(super) fn put_deliveries<'a>(
     subject: &MailSubject,
     records: impl Iterator<Item = &'a DeliveryRecord> + Clone,
     at: Timestamp,
@@ -161,7 +167,7 @@ fn put_deliveries<'a>(
         .clone()
         .flat_map(|record| [record.message_key.as_str(), record.status.as_str()])
         .collect();
-    let queued = records.clone().all(|record| record.status == DeliveryStatus::Queued);
+    let order = records.clone().map(|record| order_within_instant(record.status)).max();
     let ttl = delivery_ttl(at);
     let mails = records.map(|record| StoredDeliveryRecord {
         e: record.message_key.short().to_owned(),
@@ -175,8 +181,7 @@ fn put_deliveries<'a>(
         d: record.in_doubt,
     });
     let item = encode(&StoredDeliveries { mails: mails.collect(), snapshot: None, ttl });
-    // Sorts "queued" before "sent" within one millisecond.
-    let digest = format!("{}{}", if queued { 'a' } else { 'b' }, Digest::of_value(names).hex(15));
+    let digest = format!("{}{}", order.unwrap_or('a'), Digest::of_value(names).hex(15));
     Action::put(
         ItemKey::Deliveries { subject, at, digest: &digest },
         item,
@@ -184,8 +189,20 @@ fn put_deliveries<'a>(
     )
 }
 
+/// Sorts `queued` before the outcome of the first attempt, and a return after both, within one millisecond.
+fn order_within_instant(status: DeliveryStatus) -> char {
+    match status {
+        DeliveryStatus::Queued => 'a',
+        DeliveryStatus::Bounced | DeliveryStatus::Complained => 'c',
+        _ => 'b',
+    }
+}
+
 /// Changes the mail counts by `moves`. Returns `None` if all of them are zero.
-fn change_counts(subject: &MailSubject, moves: &BTreeMap<DeliveryStatus, i64>) -> Option<Action> {
+pub(super) fn change_counts(
+    subject: &MailSubject,
+    moves: &BTreeMap<DeliveryStatus, i64>,
+) -> Option<Action> {
     let moves: Vec<_> = moves.iter().filter(|(_, by)| **by != 0).collect();
     let changes = moves
         .iter()
@@ -247,20 +264,21 @@ impl Store {
     /// Returns whether a delivery record shows that the mail was sent by the claim of `since`.
     pub async fn was_sent(
         &self,
-        mail: &Mail,
+        subject: &MailSubject,
+        message_key: &MessageKey,
         since: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let to = since.saturating_add(RECORDED_WITHIN).unwrap_or(now).min(now);
         let range = KeyRange {
-            pk: deliveries_partition(&mail.subject),
+            pk: deliveries_partition(subject),
             from: Some(format!("{DELIVERY_PREFIX}{}", sortable_text(since))),
             to: Some(format!("{DELIVERY_PREFIX}{}~", sortable_text(to))),
             consistent: true,
             ..KeyRange::default()
         };
         for item in self.query_all(range).await? {
-            let short = mail.message_key.short();
+            let short = message_key.short();
             if decode_deliveries(item)?
                 .records
                 .iter()

@@ -164,6 +164,13 @@ pub const RECORDED_STATUS: &str = "recorded_status";
 // Mail counts of a session.
 pub const NOTIFIED: &str = "notified";
 
+// Mail counts of a session: the last notification of the trainer about returned mails.
+pub const RETURN_NOTIFICATION_AT: &str = "return_notification_at";
+
+// Suppression.
+pub const EMAIL: &str = "email";
+pub const REASON: &str = "reason";
+
 // Outbox state.
 pub const PAUSED_UNTIL: &str = "paused_until";
 pub const PAUSE_REASON: &str = "pause_reason";

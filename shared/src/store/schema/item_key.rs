@@ -37,6 +37,8 @@ pub enum ItemKey<'a> {
     },
     /// The address of a queued withdrawal.
     MailAddress(&'a AddressDigest),
+    /// An address that gets no mails.
+    Suppression(&'a AddressDigest),
     Meeting(MeetingId),
     /// A pointer from the uuid of a meeting instance to its session.
     MeetingInstance(&'a str),
@@ -222,6 +224,7 @@ impl ItemKey<'_> {
             | Self::Invitee { .. }
             | Self::InviteeByDigest { .. }
             | Self::MailAddress(_)
+            | Self::Suppression(_)
             | Self::Meeting(_)
             | Self::MeetingInstance(_)
             | Self::Event { .. }
@@ -279,6 +282,7 @@ impl ItemKey<'_> {
                 session_partition(session)
             }
             Self::MailAddress(to) => format!("EMAIL#{}", to.as_str()),
+            Self::Suppression(_) => SUPPRESSIONS_PARTITION.to_owned(),
             Self::Meeting(id) => meeting_partition(Some(*id)),
             Self::MeetingInstance(uuid) => format!("INSTANCE#{}", Digest::of_value(uuid).to_hex()),
             Self::Event { meeting, .. } => meeting_partition(*meeting),
@@ -345,6 +349,7 @@ impl ItemKey<'_> {
                 format!("{}{}", invitee_prefix(*list), to.as_str())
             }
             Self::MailAddress(_) => "ADDRESS".to_owned(),
+            Self::Suppression(to) => to.as_str().to_owned(),
             Self::Meeting(_) | Self::MeetingInstance(_) => "MEETING".to_owned(),
             Self::Event { at, digest, .. } => {
                 format!("{EVENT_PREFIX}{}#{digest}", sortable_text(*at))
@@ -448,6 +453,8 @@ mod tests {
             ItemKey::SessionRef(&name),
             ItemKey::Invitee { session: &session, list: InviteeList(1), email: &email },
             ItemKey::Invitee { session: &session, list: InviteeList(11), email: &email },
+            ItemKey::MailAddress(&person),
+            ItemKey::Suppression(&person),
             ItemKey::Meeting(MeetingId(1)),
             ItemKey::MeetingInstance("x"),
             ItemKey::Event { meeting: Some(MeetingId(1)), at, digest: "x" },

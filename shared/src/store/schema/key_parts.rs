@@ -44,6 +44,8 @@ pub const DELIVERY_PREFIX: &str = "DELIVERY#";
 pub const HOSTS_PARTITION: &str = "HOSTS";
 /// The partition of the runs of sweeps. A sweep writes one every five minutes at most.
 pub const RUNS_PARTITION: &str = "RUNS";
+/// The partition of suppressed addresses. A platform has some thousands at most.
+pub const SUPPRESSIONS_PARTITION: &str = "SUPPRESSIONS";
 /// The partition of the platform hosts with a licence in `by_audience`.
 pub const LICENSED_HOSTS_PARTITION: &str = "LICENSEDHOSTS";
 

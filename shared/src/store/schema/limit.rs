@@ -57,6 +57,8 @@ pub const ARCHIVE_PART_BYTES: usize = 200 * 1024;
 /// Days that a mail claim is kept: longer than two weeks each in the queue, in the dead-letter queue, and in the queue
 /// again after a redrive.
 pub const CLAIM_TTL_DAYS: i64 = 60;
+/// Days that the suppression of an erased person is kept, without the address.
+pub const ERASED_SUPPRESSION_TTL_DAYS: i64 = 90;
 /// Days that the end of an enrollment is kept: until the sessions that were held before it are archived.
 pub const ENROLLMENT_PERIOD_TTL_DAYS: i64 = ARCHIVE_DUE_TTL_DAYS + 30;
 /// Days that delivery records are kept. A session may be planned two years ahead, and its cancellation needs them.

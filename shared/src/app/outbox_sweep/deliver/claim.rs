@@ -117,7 +117,8 @@ impl Delivery<'_> {
             NextAttempt::Available => return Ok(ClaimDecision::Delay(SHORT_DELAY)),
             NextAttempt::Unknown => return Ok(ClaimDecision::Unreadable),
             NextAttempt::Lost | NextAttempt::GivenUp => {
-                if store.was_sent(mail, existing.claimed_at, now).await? {
+                let (subject, key) = (&mail.subject, &mail.message_key);
+                if store.was_sent(subject, key, existing.claimed_at, now).await? {
                     return Ok(ClaimDecision::Delete);
                 }
                 tracing::warn!(

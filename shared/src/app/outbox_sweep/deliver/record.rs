@@ -271,6 +271,10 @@ fn log_outcome(
                 attempt
             );
         }
-        DeliveryStatus::Queued | DeliveryStatus::Unknown => {}
+        // Of no outcome of an attempt.
+        DeliveryStatus::Queued
+        | DeliveryStatus::Bounced
+        | DeliveryStatus::Complained
+        | DeliveryStatus::Unknown => {}
     }
 }

@@ -112,6 +112,8 @@ impl Delivery<'_> {
             .and_then(|()| host.map_or(Ok(()), |host| is_host_still_missing(mail, session, host)))
             .and_then(|()| respect_preferences(mail, is_muted, recipient_state));
         let to = related.addresses.found.get(&mail.message_key).ok_or(SkipReason::NoAddress);
+        let is_suppressed = related.addresses.suppressed.contains(&mail.message_key);
+        let to = if is_suppressed { Err(SkipReason::Suppressed) } else { to };
         let to = match needed.and(to) {
             Ok(to) => to,
             Err(reason) => return SendOutcome::Dropped(reason.as_str()),

@@ -130,6 +130,7 @@ impl Run<'_> {
             }
             DomainEventKind::MeetingDeleted { .. }
             | DomainEventKind::MeetingMissing { .. }
+            | DomainEventKind::MailReturned { .. }
             | DomainEventKind::HostNotConnected { .. }
             | DomainEventKind::ReauthRequired { .. }
             | DomainEventKind::EnrollmentCheck { .. }

@@ -60,6 +60,9 @@ impl Run<'_> {
                     || host.problem(session).is_none();
                 (MailKind::HostNotConnected, trainer, is_void)
             }
+            DomainEventKind::MailReturned { .. } => {
+                (MailKind::MailReturned, &session.trainer, false)
+            }
             _ => return Ok(None),
         };
         Ok(Some(TrainerNotification { kind, trainer, session: Some(session), is_void }))
