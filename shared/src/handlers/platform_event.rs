@@ -34,6 +34,12 @@ impl PlatformEvent {
 #[error("the event was not applied")]
 pub struct EventFailed(#[source] pub(super) AppError);
 
+impl From<EventFailed> for lambda_runtime::Diagnostic {
+    fn from(failed: EventFailed) -> Self {
+        Self { error_type: "EventFailed".to_owned(), error_message: failed.to_string() }
+    }
+}
+
 /// Handles an EventBridge event, which has a detail type, or a request of the HTTP API.
 pub(super) async fn handle_event_or_request<E, R>(
     event: LambdaEvent<Value>,
