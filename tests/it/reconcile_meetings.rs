@@ -145,7 +145,7 @@ async fn second_meetings_are_deleted_and_copies_of_a_host_stay() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unused_grant_is_renewed_before_zoom_ends_it() {
-    let (world, trainer) = connected().await;
+    let (world, _) = connected().await;
     let renewals = |world: &World| world.stack.usage.calls(FUNCTION, Zoom, "token");
     assert_eq!(world.compare_after(DAY * 79).await["due"], 0);
     assert_eq!(world.compare_after(DAY * 1).await["corrected"], 1);
