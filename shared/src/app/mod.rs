@@ -44,7 +44,7 @@ pub mod timeline;
 pub mod visibility;
 pub mod webhook;
 pub mod zoom_access;
-mod zoom_pace;
+mod zoom_rate_limiter;
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, names};

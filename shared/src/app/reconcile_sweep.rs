@@ -212,16 +212,16 @@ impl Reconciler<'_> {
         task: ReconcileTask,
         record: &SessionRecord,
     ) -> Result<Look, Error> {
-        let (tools, pace) = (self.tools, &mut self.accounts.pace);
+        let (tools, limiter) = (self.tools, &mut self.accounts.limiter);
         match task {
             ReconcileTask::Recordings => self.compare_recordings(record).await,
-            ReconcileTask::Lifecycle => lifecycle::compare(tools, pace, record).await,
-            ReconcileTask::Participants => participants::compare(tools, pace, record).await,
+            ReconcileTask::Lifecycle => lifecycle::compare(tools, limiter, record).await,
+            ReconcileTask::Participants => participants::compare(tools, limiter, record).await,
         }
     }
 
     async fn compare_recordings(&mut self, record: &SessionRecord) -> Result<Look, Error> {
-        let synced = recordings_sync::sync(self.tools, &mut self.accounts.pace, record).await?;
+        let synced = recordings_sync::sync(self.tools, &mut self.accounts.limiter, record).await?;
         Ok(match synced {
             SyncOutcome::Fresh => Look::Fresh,
             SyncOutcome::Compared { added: 0, changed: 0, .. } => Look::Unchanged,

@@ -16,7 +16,7 @@ use crate::domain::rights::{Operation, View};
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::store::error::CommitError;
-use crate::store::recording_views::{self, RecordingView};
+use crate::store::recording_views::{self, WatchClick};
 use crate::store::recordings::{self, SessionRecordings, StoredRecording};
 use crate::store::sessions;
 
@@ -85,7 +85,7 @@ pub async fn record_view(
             || session.recording_visibility(&stored.span()) == RecordingVisibility::Invited
     };
     found.filter(is_visible).ok_or(Refusal::NotFound)?;
-    let view = RecordingView {
+    let view = WatchClick {
         at: whole_milli(now),
         viewer: caller.id.clone(),
         recording_id: file.to_owned(),

@@ -14,7 +14,7 @@ use super::Services;
 use super::error::Error;
 use super::recorded_spans::{are_outdated, store_spans};
 use super::session_cancel::failure_reason;
-use super::zoom_pace::ZoomPace;
+use super::zoom_rate_limiter::ZoomRateLimiter;
 use crate::domain::caller::Caller;
 use crate::domain::id::SessionId;
 use crate::domain::recording_sync::RecordingSync;
@@ -60,13 +60,13 @@ pub async fn sync_for(
     if record.session.provider != Provider::Zoom {
         return Err(Refusal::Conflict("the class is not held at Zoom").into());
     }
-    sync(tools, &mut ZoomPace::default(), &record).await
+    sync(tools, &mut ZoomRateLimiter::default(), &record).await
 }
 
 /// Compares the recordings of a session, unless they were compared a moment ago.
 pub(super) async fn sync(
     tools: &Services,
-    pace: &mut ZoomPace,
+    limiter: &mut ZoomRateLimiter,
     record: &SessionRecord,
 ) -> Result<SyncOutcome, Error> {
     let session = &record.session;
@@ -75,7 +75,7 @@ pub(super) async fn sync(
     if stored.sync.as_ref().is_some_and(|sync| sync.is_fresh(at)) {
         return Ok(SyncOutcome::Fresh);
     }
-    match list(tools, pace, session, &stored).await {
+    match list(tools, limiter, session, &stored).await {
         Ok(found) => store_found(tools, record, stored, &found, at).await,
         Err(error) => {
             store_reason(tools, session, &stored, &error).await?;

@@ -22,7 +22,7 @@ use crate::store::delegated_actions::DelegatedAction;
 use crate::store::events::StoredEvent;
 use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
-use crate::store::recording_views::RecordingView;
+use crate::store::recording_views::WatchClick;
 use crate::store::schema::limit;
 use crate::store::sessions::{MeetingDeletion, SessionRecord};
 use crate::store::timeline::{LoggedChange, TimelineCursor, TimelineRange};
@@ -287,7 +287,7 @@ fn delegated_action_entry(session: &Session, action: &DelegatedAction) -> Timeli
     }
 }
 
-fn view_entry(view: &RecordingView) -> TimelineEntry {
+fn view_entry(view: &WatchClick) -> TimelineEntry {
     TimelineEntry {
         at: view.at,
         kind: "recording.viewed".to_owned(),

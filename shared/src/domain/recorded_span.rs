@@ -3,10 +3,18 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::recording::RecordingVisibility;
-
 /// Spans that are stored with a session. Zoom records a handful of files per meeting instance, all with the same times.
 const SPAN_LIMIT: usize = 40;
+
+/// Who sees a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingVisibility {
+    /// The trainer and the audience.
+    Invited,
+    /// Only the trainer.
+    Trainer,
+}
 
 /// The meeting instance and the time of recorded files. Sessions store the spans of their recordings, so that lists need
 /// no further request.

@@ -3,22 +3,12 @@
 //! A meeting can be used outside of its session, for a rehearsal or another call. The audience sees only what was recorded
 //! in the session. The trainer sees everything.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 use super::meeting_instance::MeetingInstance;
+pub use super::recorded_span::RecordingVisibility;
+use jiff::Timestamp;
+
 use super::recorded_span::RecordedSpan;
 use super::session::Session;
-
-/// Who sees a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingVisibility {
-    /// The trainer and the audience.
-    Invited,
-    /// Only the trainer.
-    Trainer,
-}
 
 impl Session {
     /// Returns who sees a recording of this span: as the trainer has decided. Otherwise the audience sees it if its meeting

@@ -16,7 +16,7 @@ const PROCESSING_MINUTES: i64 = 24 * 60;
 
 /// Where a comparison has found a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub enum FilePresence {
     Listed,
     Trashed,
     Absent,
@@ -31,16 +31,16 @@ pub struct FileState {
 
 impl FileState {
     /// Returns the state after a comparison.
-    pub fn after(self, presence: Presence) -> Self {
+    pub fn after(self, presence: FilePresence) -> Self {
         let found = |state| Self { state, absences: 0 };
         match (presence, self.state) {
-            (Presence::Listed, _) => found(RecordingState::Available),
-            (Presence::Trashed, _) => found(RecordingState::Trashed),
-            (Presence::Absent, RecordingState::Deleted | RecordingState::Unavailable) => self,
-            (Presence::Absent, _) if self.absences + 1 >= ABSENCES => {
+            (FilePresence::Listed, _) => found(RecordingState::Available),
+            (FilePresence::Trashed, _) => found(RecordingState::Trashed),
+            (FilePresence::Absent, RecordingState::Deleted | RecordingState::Unavailable) => self,
+            (FilePresence::Absent, _) if self.absences + 1 >= ABSENCES => {
                 found(RecordingState::Unavailable)
             }
-            (Presence::Absent, state) => Self { state, absences: self.absences + 1 },
+            (FilePresence::Absent, state) => Self { state, absences: self.absences + 1 },
         }
     }
 }
@@ -113,12 +113,12 @@ pub fn recordings_state(
     match (session.provider, session.status) {
         (Provider::Manual, _) => because(RecordingsState::None, "other_provider"),
         (_, Status::Cancelled) => because(RecordingsState::None, "cancelled"),
+        _ if let Some(reason) = sync.and_then(|sync| sync.reason.as_deref()) => {
+            because(RecordingsState::None, reason)
+        }
         _ if !is_over => because(RecordingsState::None, "not_over"),
         _ if sync.is_some_and(|sync| sync.is_processing) => {
             because(RecordingsState::Processing, "not_ready")
-        }
-        _ if let Some(reason) = sync.and_then(|sync| sync.reason.as_deref()) => {
-            because(RecordingsState::None, reason)
         }
         _ if session.details.record_session && was_held && may_follow => {
             because(RecordingsState::Processing, "not_ready")
@@ -135,7 +135,7 @@ mod tests {
     use crate::domain::session::testing;
     use proptest::prelude::*;
 
-    use Presence::{Absent, Listed, Trashed as InTrash};
+    use FilePresence::{Absent, Listed, Trashed as InTrash};
     use RecordingState::{Available, Deleted, Trashed, Unavailable};
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    fn presence() -> impl Strategy<Value = Presence> {
+    fn presence() -> impl Strategy<Value = FilePresence> {
         prop_oneof![Just(Listed), Just(InTrash), Just(Absent)]
     }
 

@@ -20,13 +20,13 @@ const VIEW_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// A click to watch a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordingView {
+pub struct WatchClick {
     pub at: Timestamp,
     pub viewer: UserId,
     pub recording_id: String,
 }
 
-impl RecordingView {
+impl WatchClick {
     /// Returns whether it is of a person who was erased after it.
     pub fn is_of_any(&self, markers: &[ErasureMarker]) -> bool {
         markers.iter().any(|marker| {
@@ -36,7 +36,7 @@ impl RecordingView {
 }
 
 /// Stores a click for the time `ttl`. Refused if the person has just clicked, or very often.
-pub fn put(session: &SessionId, view: &RecordingView, ttl: SignedDuration) -> Vec<Action> {
+pub fn put(session: &SessionId, view: &WatchClick, ttl: SignedDuration) -> Vec<Action> {
     let at = view.at;
     let person = AttendeeId::for_user(session, &view.viewer);
     let expires_at = at.saturating_add(ttl).unwrap_or(at).as_second();
@@ -80,7 +80,7 @@ impl Store {
                 continue;
             }
             let Some(delete) = Action::delete_item(&item) else { continue };
-            let view: RecordingView = decode(item)?;
+            let view: WatchClick = decode(item)?;
             if view.is_of_any(std::slice::from_ref(person)) {
                 let viewer = AttendeeId::for_user(session, &view.viewer);
                 let counted = ItemKey::RecordingViews { session, person: &viewer };

@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::events::{LoggedEvent, StoredEvent, decode_logged_event};
 use super::item::decode;
 use super::join_attempts::JoinAttempt;
-use super::recording_views::RecordingView;
+use super::recording_views::WatchClick;
 use super::schema::{
     DELEGATED_ACTION_PREFIX, EVENT_PREFIX, JOIN_ATTEMPT_PREFIX, attr, meeting_partition,
     session_partition,
@@ -52,7 +52,7 @@ pub struct TimelineRange<'a> {
 pub enum LoggedChange {
     Delegated(DelegatedAction),
     Correction(StoredCorrection),
-    Viewed(RecordingView),
+    Viewed(WatchClick),
 }
 
 /// A part of the events of a meeting.

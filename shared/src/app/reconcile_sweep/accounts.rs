@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::outcome::Look;
 use crate::app::error::Error;
-use crate::app::zoom_pace::{ZoomPace, account_of};
+use crate::app::zoom_rate_limiter::{ZoomRateLimiter, account_of};
 use crate::domain::session::Session;
 
 /// What a run remembers about Zoom accounts.
@@ -13,7 +13,7 @@ use crate::domain::session::Session;
 pub(super) struct Accounts {
     /// How long Zoom wants no calls of an account, from its response in this run.
     limited: HashMap<String, Duration>,
-    pub(super) pace: ZoomPace,
+    pub(super) limiter: ZoomRateLimiter,
 }
 
 impl Accounts {

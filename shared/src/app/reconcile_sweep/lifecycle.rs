@@ -6,7 +6,7 @@ use super::outcome::Look;
 use super::past_meetings::PastMeetingCalls;
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::app::zoom_pace::ZoomPace;
+use crate::app::zoom_rate_limiter::ZoomRateLimiter;
 use crate::domain::attendance::record;
 use crate::domain::correction::{CorrectedPart, Correction, CorrectionSource};
 use crate::domain::meeting_instance::InstanceEvent;
@@ -32,12 +32,12 @@ const ATTEMPTS: usize = 5;
 /// the archiving do not depend on events.
 pub(super) async fn compare(
     tools: &Services,
-    pace: &mut ZoomPace,
+    limiter: &mut ZoomRateLimiter,
     record: &SessionRecord,
 ) -> Result<Look, Error> {
     let session = &record.session;
     let Some(meeting) = session.meeting.id else { return Ok(Look::Unchanged) };
-    let mut calls = PastMeetingCalls::new(tools, pace, session).await?;
+    let mut calls = PastMeetingCalls::new(tools, limiter, session).await?;
     let mut listed = calls.instances(meeting).await?;
     listed.retain(|instance| may_correct(session, instance));
     listed.sort_by_key(|instance| std::cmp::Reverse(instance.started_at));

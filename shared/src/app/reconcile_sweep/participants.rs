@@ -7,7 +7,7 @@ use super::past_meetings::PastMeetingCalls;
 use crate::app::Services;
 use crate::app::attendance::sources::own_events;
 use crate::app::error::Error;
-use crate::app::zoom_pace::ZoomPace;
+use crate::app::zoom_rate_limiter::ZoomRateLimiter;
 use crate::domain::attendance::{Percent, accuracy, erased, record};
 use crate::domain::correction::{CorrectedPart, Correction, CorrectionSource};
 use crate::domain::hosting::Hosting;
@@ -40,7 +40,7 @@ impl Lists<'_> {
 /// Stores Zoom's lists of the session's instances, if they have changed.
 pub(super) async fn compare(
     tools: &Services,
-    pace: &mut ZoomPace,
+    limiter: &mut ZoomRateLimiter,
     record: &SessionRecord,
 ) -> Result<Look, Error> {
     let session = &record.session;
@@ -53,7 +53,7 @@ pub(super) async fn compare(
     }
     let items = tools.store.meeting_items(meeting).await?;
     let before = items.zoom_reports();
-    let mut calls = PastMeetingCalls::new(tools, pace, session).await?;
+    let mut calls = PastMeetingCalls::new(tools, limiter, session).await?;
     let mut changed = Vec::new();
     for uuid in &instances {
         let Some(mut report) = calls.participants(uuid).await? else { continue };

@@ -5,7 +5,7 @@ use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
 use crate::app::meeting::MeetingError;
 use crate::app::zoom_access::with_token;
-use crate::app::zoom_pace::{ZoomPace, account_of};
+use crate::app::zoom_rate_limiter::{ZoomRateLimiter, account_of};
 use crate::domain::hosting::Hosting;
 use crate::domain::id::MeetingId;
 use crate::domain::scope;
@@ -19,7 +19,7 @@ const LIST_ATTEMPTS: usize = 3;
 
 pub(super) struct PastMeetingCalls<'a> {
     tools: &'a Services,
-    pace: &'a mut ZoomPace,
+    limiter: &'a mut ZoomRateLimiter,
     account: String,
     zoom_access: ZoomAccess,
     list: ParticipantList,
@@ -30,7 +30,7 @@ pub(super) struct PastMeetingCalls<'a> {
 impl<'a> PastMeetingCalls<'a> {
     pub(super) async fn new(
         tools: &'a Services,
-        pace: &'a mut ZoomPace,
+        limiter: &'a mut ZoomRateLimiter,
         session: &Session,
     ) -> Result<Self, Error> {
         let zoom_access = tools.host_access(&session.trainer, &session.meeting.host()).await?;
@@ -39,7 +39,7 @@ impl<'a> PastMeetingCalls<'a> {
             Hosting::Trainer => ParticipantList::PastMeeting,
         };
         let host_user = session.meeting.host_user.clone();
-        Ok(Self { tools, pace, account: account_of(session), zoom_access, list, host_user })
+        Ok(Self { tools, limiter, account: account_of(session), zoom_access, list, host_user })
     }
 
     /// Returns the ended instances of a meeting. Empty if it was deleted or never ran.
@@ -49,7 +49,7 @@ impl<'a> PastMeetingCalls<'a> {
     ) -> Result<Vec<PastInstance>, Error> {
         self.zoom_access.require_scope(scope::LIST_PAST_INSTANCES)?;
         let tools = self.tools;
-        self.pace.wait(&tools.clock, &self.account).await;
+        self.limiter.wait(&tools.clock, &self.account).await;
         let now = tools.clock.now();
         let listed: Result<_, MeetingError> = with_token!(tools, self.zoom_access, |access| found(
             tools.zoom.past_instances(access, meeting, now)
@@ -64,7 +64,7 @@ impl<'a> PastMeetingCalls<'a> {
     ) -> Result<Option<PastInstanceTimes>, Error> {
         self.zoom_access.require_scope(scope::READ_PAST_MEETING)?;
         let tools = self.tools;
-        self.pace.wait(&tools.clock, &self.account).await;
+        self.limiter.wait(&tools.clock, &self.account).await;
         let now = tools.clock.now();
         let times: Result<_, MeetingError> = with_token!(tools, self.zoom_access, |access| found(
             tools.zoom.past_instance_times(access, uuid, now)
@@ -103,7 +103,7 @@ impl<'a> PastMeetingCalls<'a> {
 
     async fn page(&mut self, uuid: &str, token: &str) -> Result<Option<PageOutcome>, Error> {
         let tools = self.tools;
-        self.pace.wait(&tools.clock, &self.account).await;
+        self.limiter.wait(&tools.clock, &self.account).await;
         let (list, host_user) = ((self.list, uuid), self.host_user.as_deref());
         let now = tools.clock.now();
         let page: Result<_, MeetingError> = with_token!(tools, self.zoom_access, |access| found(

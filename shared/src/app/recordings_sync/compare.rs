@@ -10,7 +10,7 @@ use crate::app::recorded_spans::sealed_recording;
 use crate::crypt::{Binding, Keyring};
 use crate::domain::correction::{CorrectedPart, Correction, CorrectionSource};
 use crate::domain::id::SessionId;
-use crate::domain::recording_sync::{FileState, Presence};
+use crate::domain::recording_sync::{FilePresence, FileState};
 use crate::domain::sealed::Sealed;
 use crate::domain::zoom_event::{RecordedFiles, RecordingFile, RecordingState};
 use crate::domain::zoom_link;
@@ -118,7 +118,7 @@ fn changed_state(
         return None;
     }
     let known = FileState { state: stored.state, absences: stored.absences };
-    let presence: Presence = found.presence(stored)?;
+    let presence: FilePresence = found.presence(stored)?;
     Some(known.after(presence)).filter(|next| *next != known)
 }
 

@@ -7,9 +7,9 @@ use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
 use crate::app::meeting::MeetingError;
 use crate::app::zoom_access::with_token;
-use crate::app::zoom_pace::{ZoomPace, account_of};
+use crate::app::zoom_rate_limiter::{ZoomRateLimiter, account_of};
 use crate::domain::id::MeetingId;
-use crate::domain::recording_sync::Presence;
+use crate::domain::recording_sync::FilePresence;
 use crate::domain::refusal::Refusal;
 use crate::domain::scope;
 use crate::domain::session::Session;
@@ -43,16 +43,16 @@ impl FoundRecordings {
     }
 
     /// Returns where a known file is. `None` if Zoom was not asked about its meeting instance.
-    pub(super) fn presence(&self, stored: &StoredRecording) -> Option<Presence> {
+    pub(super) fn presence(&self, stored: &StoredRecording) -> Option<FilePresence> {
         let file = &stored.recording.file_id;
         if self.is_listed(file) {
-            return Some(Presence::Listed);
+            return Some(FilePresence::Listed);
         }
         if self.trashed.contains(file) {
-            return Some(Presence::Trashed);
+            return Some(FilePresence::Trashed);
         }
         let instance = stored.recording.instance.as_ref()?;
-        self.asked.contains(instance).then_some(Presence::Absent)
+        self.asked.contains(instance).then_some(FilePresence::Absent)
     }
 
     /// Returns the listed meeting instances of which the session knows nothing, because their events were lost.
@@ -70,7 +70,7 @@ impl FoundRecordings {
 /// The calls for one session, with the token of its host.
 struct Calls<'a> {
     tools: &'a Services,
-    pace: &'a mut ZoomPace,
+    limiter: &'a mut ZoomRateLimiter,
     account: String,
     zoom_access: ZoomAccess,
 }
@@ -78,14 +78,14 @@ struct Calls<'a> {
 /// Reads the recordings of the session's meeting instances, and the trash if a known file is missing.
 pub(super) async fn list(
     tools: &Services,
-    pace: &mut ZoomPace,
+    limiter: &mut ZoomRateLimiter,
     session: &Session,
     stored: &SessionRecordings,
 ) -> Result<FoundRecordings, Error> {
     let Some(meeting) = session.meeting.id else { return Ok(FoundRecordings::default()) };
     let zoom_access = tools.host_access(&session.trainer, &session.meeting.host()).await?;
     zoom_access.require_scope(scope::LIST_RECORDINGS)?;
-    let mut calls = Calls { tools, pace, account: account_of(session), zoom_access };
+    let mut calls = Calls { tools, limiter, account: account_of(session), zoom_access };
     let mut found = FoundRecordings::default();
     let instances = instances(session, stored);
     for uuid in &instances {
@@ -106,7 +106,7 @@ pub(super) async fn list(
         let is_missing = |stored: &StoredRecording| {
             let is_known =
                 matches!(stored.state, RecordingState::Available | RecordingState::Trashed);
-            is_known && found.presence(stored) == Some(Presence::Absent)
+            is_known && found.presence(stored) == Some(FilePresence::Absent)
         };
         if !stored.files.iter().any(is_missing) {
             break;
@@ -131,7 +131,7 @@ impl Calls<'_> {
         meeting: RecordedMeeting<'_>,
     ) -> Result<Option<RecordedFiles>, Error> {
         let tools = self.tools;
-        self.pace.wait(&tools.clock, &self.account).await;
+        self.limiter.wait(&tools.clock, &self.account).await;
         let listed: Result<_, MeetingError> = with_token!(tools, self.zoom_access, |access| tools
             .zoom
             .meeting_recordings(access, meeting, tools.clock.now()));
@@ -148,7 +148,7 @@ impl Calls<'_> {
             return Ok(BTreeSet::new());
         }
         let tools = self.tools;
-        self.pace.wait(&tools.clock, &self.account).await;
+        self.limiter.wait(&tools.clock, &self.account).await;
         let trashed: Result<_, MeetingError> = with_token!(tools, self.zoom_access, |access| tools
             .zoom
             .trashed_recordings(access, meeting, kind, tools.clock.now()));

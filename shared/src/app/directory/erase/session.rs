@@ -50,13 +50,9 @@ pub(super) async fn erase_from_session(
         Some(meeting) => Some(store.meeting_items(meeting).await?),
         None => None,
     };
-    let attempts = match may_have_traces {
-        true => store.join_attempts_of_person(&session.id, &marker).await?,
-        false => Vec::new(),
-    };
-    let views = match may_have_traces {
-        true => store.recording_views_of_person(&session.id, &marker).await?,
-        false => Vec::new(),
+    let (attempts, views) = match may_have_traces {
+        true => find_clicks(store, session, &marker).await?,
+        false => Default::default(),
     };
     let registrations = learn_registrations(store, session, &mut marker).await?;
     let archive = match record::may_have_archive(session, now) {
@@ -95,6 +91,17 @@ pub(super) async fn erase_from_session(
         None => store.write_directory(invitations.to_vec()).await?,
     }
     Ok(traces)
+}
+
+/// Returns the person's join attempts with their deletions, and the deletions of their clicks to watch.
+async fn find_clicks(
+    store: &Store,
+    session: &Session,
+    marker: &ErasureMarker,
+) -> Result<(Vec<(JoinAttempt, Action)>, Vec<Action>), Error> {
+    let attempts = store.join_attempts_of_person(&session.id, marker).await?;
+    let views = store.recording_views_of_person(&session.id, marker).await?;
+    Ok((attempts, views))
 }
 
 /// Adds the identifiers of the person's join attempts. Customer keys change with the Meeting SDK's secret, and

@@ -13,11 +13,11 @@ const CALL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The last calls of a run, by account.
 #[derive(Debug, Default)]
-pub(super) struct ZoomPace {
+pub(super) struct ZoomRateLimiter {
     last_calls: HashMap<String, Instant>,
 }
 
-impl ZoomPace {
+impl ZoomRateLimiter {
     /// Waits until the account may be called again.
     pub(super) async fn wait(&mut self, clock: &Clock, account: &str) {
         let delay = self.reserve(account, Instant::now());
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn calls_of_one_account_are_half_a_second_apart() {
-        let mut pace = ZoomPace::default();
+        let mut limiter = ZoomRateLimiter::default();
         let start = Instant::now();
         for (account, millis, expected) in [
             ("a", 0, 0),
@@ -58,7 +58,7 @@ mod tests {
             ("a", 9000, 0),
         ] {
             let now = start + Duration::from_millis(millis);
-            let delay = pace.reserve(account, now);
+            let delay = limiter.reserve(account, now);
             assert_eq!(delay, Duration::from_millis(expected), "{account} {millis}");
         }
     }
