@@ -3,6 +3,9 @@ import { as, scene, card, note } from './lib/people.js';
 import { test, equal, eventually, holds } from './lib/runner.js';
 import { TITLES } from './walk.js';
 
+/** Thirty people join one after the other, also on a slow machine. */
+const SCENARIO_MS = 60_000;
+
 /** After the class. The last test returns to the trainer's classes. */
 export function tools(world) {
   const { page, stack } = world;
@@ -56,13 +59,11 @@ export function tools(world) {
     await page.getByRole('searchbox', { name: 'Search events' }).fill('meeting.started');
     await page.getByRole('button', { name: 'Send again: meeting.started' }).first().click();
     await note(page, 'The webhook answered 200');
+    await page.locator('.toast', { hasText: 'The webhook answered 200' }).first().waitFor({ state: 'detached' });
     const form = page.getByRole('form', { name: 'Trigger an event' });
     await form.getByLabel('Event').selectOption('meeting.participant_joined');
     await form.getByRole('button', { name: 'Send' }).click();
-    await eventually(
-      async () => (await page.locator('.toast', { hasText: 'The webhook answered 200' }).count()) > 1,
-      'a second answer',
-    );
+    await note(page, 'The webhook answered 200');
   });
 
   test('the clock can be set to a date', async () => {
@@ -98,7 +99,7 @@ export function tools(world) {
     await page.goto('/#/scenes/scenarios/live');
     await page.getByRole('button', { name: 'Play: Live with 30 students' }).click();
     const link = page.getByRole('link', { name: /^Open “Live with 30 students” as Tara/ });
-    await link.waitFor();
+    await link.waitFor({ timeout: SCENARIO_MS });
     await link.click();
     await page
       .getByRole('navigation', { name: 'Parts of the class' })
