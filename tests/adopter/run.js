@@ -1,5 +1,6 @@
 // The first day of a platform that adopts the product, against a local stack with the platform's own settings:
-// `node run.js [--browser] [--only]`. `--browser` adds the page in a headless Chromium, and `--only` leaves the rest out.
+// `node run.js [--importer COMMAND] [--browser] [--only]`. `--importer` names the installed `live-classes-import`, `--browser` adds
+// the page in a headless Chromium, and `--only` leaves the back end out.
 import { parseArgs } from 'node:util';
 import { bookings } from './bookings.js';
 import { directory } from './directory.js';
@@ -7,7 +8,9 @@ import { startIssuer } from './issuer.js';
 import { startPage } from './page.js';
 import { ROLE_CLAIM, startStack } from './stack.js';
 
-const { values } = parseArgs({ options: { browser: { type: 'boolean' }, only: { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: { importer: { type: 'string' }, browser: { type: 'boolean' }, only: { type: 'boolean' } },
+});
 const began = Date.now();
 const issuer = await startIssuer(ROLE_CLAIM);
 const page = await startPage();
@@ -16,12 +19,16 @@ const stack = await startStack(issuer, page.callback);
 /** Runs a part of the path and prints its duration. */
 async function part(name, run) {
   const start = Date.now();
-  await run({ stack, issuer, page });
+  await run({ stack, issuer, page, importer: values.importer });
   console.log(`ok  ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
 }
 
 try {
   await part('the school is imported', directory);
+  if (values.importer) {
+    const { exported } = await import('./importer.js');
+    await part('the CSV files are imported', exported);
+  }
   if (!values.only) await part('bookings and payments survive faults', bookings);
   if (values.browser) {
     const { visit } = await import('./browser.js');
