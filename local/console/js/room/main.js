@@ -84,7 +84,8 @@ function Room() {
     if (session.data) document.title = [part, session.data.title, 'Live Classes'].filter(Boolean).join(' · ');
   }, [session.data?.title, state.at, language]);
 
-  // The list's Join is the only click of a person who may join now. The address forgets it: a reload does not join again.
+  // The list's Join is the only click of a person who may join now. The address forgets it, so that a reload does not
+  // join again.
   const joinsNow = useRef(query.get('join') === 'now');
   useEffect(() => {
     if (!joinsNow.current || !session.data) return;
