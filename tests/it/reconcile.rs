@@ -9,7 +9,6 @@ use jiff::SignedDuration;
 use local::calls::Service::Webhook;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
-use shared::domain::scope;
 
 use crate::world::World;
 use crate::zoom_session::ScheduledSession;
@@ -106,16 +105,6 @@ impl HeldSession {
                 detail["count"].as_u64().expect("a number")
             })
             .collect()
-    }
-
-    /// Connects the trainer's Zoom account again, with the optional scope of the trash.
-    async fn allow_trash(&self) {
-        let required = scope::REQUIRED.iter().map(|names| names[0]);
-        let scopes: Vec<_> = required.chain([scope::LIST_TRASH]).collect();
-        let decision = format!("decision=allow&account=app&scopes={}", scopes.join("+"));
-        let (code, state) = self.world.consent(&self.trainer, &decision).await;
-        let body = json!({"code": code, "state": state});
-        self.world.post(&self.trainer, "/v1/zoom/connect", body).await.expect(200);
     }
 
     /// The number of the session's entries in the queue.

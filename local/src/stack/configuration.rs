@@ -80,7 +80,9 @@ pub(super) fn zoom_config(
 ) -> ZoomConfig {
     let mut app_scopes: Vec<String> =
         shared::domain::scope::REQUIRED.iter().map(|spellings| spellings[0].to_owned()).collect();
-    app_scopes.extend(["meeting:read:meeting", "meeting:update:status"].map(str::to_owned));
+    let optional =
+        ["meeting:read:meeting", "meeting:update:status", shared::domain::scope::LIST_TRASH];
+    app_scopes.extend(optional.map(str::to_owned));
     let redirect_uris = settings::variable(environment, names::ZOOM_REDIRECT_URIS);
     let redirect_uris = redirect_uris.unwrap_or_default().split(',').map(str::trim);
     let server_app = &secret[fields::ZOOM_S2S];

@@ -75,7 +75,6 @@ async fn file_that_is_missing_twice_becomes_unavailable() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn file_in_the_trash_is_not_missing_and_can_come_back() {
     let held = HeldSession::hold(None).await;
-    held.allow_trash().await;
     held.world.lose_events("*");
     held.simulate("recording", json!({"action": "trash"})).await;
     let trashed = ("trashed".to_owned(), json!("in_trash"));
