@@ -19,6 +19,7 @@ pub mod instance_intervals;
 pub mod override_request;
 pub mod overrides;
 pub mod participation;
+mod participation_events;
 pub mod people;
 pub mod provenance;
 pub mod record;

@@ -79,13 +79,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         ("GET", "/v1/me/notifications") => {
             let after = requested_id(&request, NotificationId::parse)?;
             let limit = http::query_limit(&request)?;
-            let NotificationPage { notifications: notices, next, unread } =
+            let NotificationPage { notifications: listed, next, unread } =
                 notifications::list(&deps.clients, &caller, after.as_ref(), limit, now).await?;
-            let subjects = notices.iter().filter_map(|notice| notice.notification.subject.as_ref());
+            let subjects = listed.iter().filter_map(|one| one.notification.subject.as_ref());
             let starts = subjects.map(|subject| subject.starts_at);
             ResponseBody::ok(&Page {
                 next_look_seconds: next_look::for_starts(starts, now),
-                items: notices
+                items: listed
                     .iter()
                     .map(|stored| NotificationView::of(stored, &deps.state))
                     .collect(),

@@ -12,7 +12,6 @@ use super::schema::{
     meeting_partition,
 };
 use super::tx::{Action, Condition, Item, number};
-use super::zoom_reports;
 use super::{KeyRange, Store};
 use crate::domain::attendance::ErasureMarker;
 use crate::domain::digest::Digest;
@@ -22,7 +21,6 @@ use crate::domain::time::sortable_text;
 use crate::domain::zoom_event::{
     EventPayload, ParticipantEvent, ZoomEvent, header_only, redact, shorten,
 };
-use crate::domain::zoom_report::InstanceReport;
 
 /// Hex digits of the hash that distinguishes events of the same time: 64 bits.
 const DIGEST_DIGITS: usize = 16;
@@ -97,11 +95,6 @@ impl MeetingItems {
 
     pub fn markers(&self) -> Result<Vec<ErasureMarker>, StoreError> {
         self.with_prefix(ERASURE_MARKER_PREFIX).cloned().map(decode).collect()
-    }
-
-    /// Returns Zoom's lists of participants, one per meeting instance.
-    pub fn zoom_reports(&self) -> Vec<InstanceReport> {
-        zoom_reports::decode_reports(self.zoom_report_parts())
     }
 }
 

@@ -150,7 +150,7 @@ fn put_part(
 }
 
 /// Returns the reports in the items of a meeting.
-pub(super) fn decode_reports<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<InstanceReport> {
+fn decode_reports<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<InstanceReport> {
     let mut by_instance: BTreeMap<String, Vec<StoredReportPart>> = BTreeMap::new();
     for part in items.cloned().filter_map(|item| decode::<StoredReportPart>(item).ok()) {
         by_instance.entry(part.instance.clone()).or_default().push(part);
@@ -169,6 +169,13 @@ pub(super) fn decode_reports<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<I
             .collect::<Vec<_>>()
     };
     zoom_report::merged(by_instance.into_values().flat_map(whole))
+}
+
+impl MeetingItems {
+    /// Returns Zoom's lists of participants, one per meeting instance.
+    pub fn zoom_reports(&self) -> Vec<InstanceReport> {
+        decode_reports(self.zoom_report_parts())
+    }
 }
 
 impl Store {

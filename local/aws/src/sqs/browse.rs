@@ -1,13 +1,14 @@
 //! `/local/queues`: lists the queues and their messages, as the AWS console does, without receiving them.
 
-use axum::Router;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
 use jiff::Timestamp;
 use rusqlite::params;
 use serde_json::{Value, json};
 
-use super::dead_letters::to_response;
 use super::error::SqsError;
 use super::{QueueTransaction, Queues};
 
@@ -34,6 +35,16 @@ impl Queues {
                 }),
             )
             .with_state(self.clone())
+    }
+}
+
+pub(super) fn to_response(response: Result<Value, SqsError>) -> Response {
+    match response {
+        Ok(response) => Json(response).into_response(),
+        Err(error) => {
+            let error = json!({ "error": error.to_string() });
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response()
+        }
     }
 }
 
@@ -78,14 +89,23 @@ pub(super) fn messages(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use axum::body::{Body, to_bytes};
     use axum::extract::Request;
-    use http::StatusCode;
+    use shared::clock::Clock;
+    use shared::random::Random;
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::sqs::dead_letters::tests::queues;
+    use crate::names::Names;
+    use crate::template::Template;
+
+    pub(in crate::sqs) fn queues() -> Queues {
+        let template = Template::parse(crate::template::TEMPLATE).unwrap();
+        let clock = Clock::stopped_at(Timestamp::from_second(1_800_000_000).unwrap());
+        let base = "http://localhost:4000";
+        Queues::start(None, base, &template, &Names::default(), clock, Random::seeded(1)).unwrap()
+    }
 
     async fn get(queues: &Queues, path: &str) -> (StatusCode, Value) {
         let request = Request::get(path).body(Body::empty()).unwrap();

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::browse;
+use super::browse::{self, to_response};
 use super::error::SqsError;
 use super::moves::{self, StartMessageMoveTask};
 use super::settings::arn;
@@ -42,16 +40,6 @@ impl Queues {
                 }),
             )
             .with_state(self.clone())
-    }
-}
-
-pub(super) fn to_response(response: Result<Value, SqsError>) -> Response {
-    match response {
-        Ok(response) => Json(response).into_response(),
-        Err(error) => {
-            let error = json!({ "error": error.to_string() });
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response()
-        }
     }
 }
 
@@ -89,24 +77,14 @@ fn redrive(transaction: &QueueTransaction<'_>, queue: &str) -> Result<Value, Sqs
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use axum::body::{Body, to_bytes};
     use axum::extract::Request;
-    use jiff::Timestamp;
-    use shared::clock::Clock;
-    use shared::random::Random;
+    use http::StatusCode;
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::names::Names;
-    use crate::template::Template;
-
-    pub(in crate::sqs) fn queues() -> Queues {
-        let template = Template::parse(crate::template::TEMPLATE).unwrap();
-        let clock = Clock::stopped_at(Timestamp::from_second(1_800_000_000).unwrap());
-        let base = "http://localhost:4000";
-        Queues::start(None, base, &template, &Names::default(), clock, Random::seeded(1)).unwrap()
-    }
+    use crate::sqs::browse::tests::queues;
 
     async fn call(queues: &Queues, request: Request<Body>) -> (StatusCode, Value) {
         let response = queues.router().oneshot(request).await.unwrap();

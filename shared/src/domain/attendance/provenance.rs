@@ -1,13 +1,12 @@
 //! The sources of a report, and whether the report can still change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use strum::IntoStaticStr;
 
 use super::instance_intervals::InstanceInterval;
-use super::participation::Participation;
 use crate::domain::session::{Session, Status};
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::domain::zoom_report::InstanceReport;
@@ -70,26 +69,23 @@ pub struct ReportSources {
 }
 
 impl ReportSources {
+    /// `without_joins` are the meeting instances of which a join event was lost.
     pub(super) fn new(
         intervals: &BTreeMap<String, InstanceInterval>,
         events: &[ZoomEvent],
         reports: &[InstanceReport],
-        participations: &[Participation],
+        without_joins: &BTreeSet<&str>,
     ) -> Self {
         let has_event = |uuid: &str, is: fn(&EventPayload) -> bool| {
             events.iter().any(|event| event.uuid.as_deref() == Some(uuid) && is(&event.payload))
         };
         let count = |is: &dyn Fn(&str) -> bool| intervals.keys().filter(|uuid| is(uuid)).count();
         let report = |uuid: &str| reports.iter().find(|report| report.instance_uuid == uuid);
-        let lacks_events = |uuid: &str| {
-            let mut own = participations.iter().filter(|it| it.instance_uuid == uuid);
-            own.any(|it| it.lacks_events)
-        };
         let is_ended = |payload: &EventPayload| matches!(payload, EventPayload::Ended { .. });
         Self {
             webhook: SourceState::of(
                 count(&|uuid| has_event(uuid, |_| true)),
-                count(&|uuid| has_event(uuid, is_ended) && !lacks_events(uuid)),
+                count(&|uuid| has_event(uuid, is_ended) && !without_joins.contains(uuid)),
                 intervals.len(),
             ),
             report: SourceState::of(

@@ -112,7 +112,9 @@ impl AttendanceReport {
         let held_millis =
             total_millis(&union(intervals.values().map(|interval| interval.span).collect()));
         let participations = participations(events, reports, &intervals, Span::of_window(session));
-        let sources = ReportSources::new(&intervals, events, reports, &participations);
+        let without_joins = participations.iter().filter(|it| it.lacks_events);
+        let without_joins = without_joins.map(|it| it.instance_uuid.as_str()).collect();
+        let sources = ReportSources::new(&intervals, events, reports, &without_joins);
         let (by_person, unidentified) = assign_participations(inputs, &participations);
         let counted_millis = held_millis.min(planned_millis(session));
         let progress = SessionProgress::from_intervals(session, &intervals);

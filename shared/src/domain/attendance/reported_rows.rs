@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::instance_intervals::InstanceInterval;
-use super::participation::{
+use super::participation_events::{
     Direction, JoinOrLeave, ParticipationEvents, ParticipationKey, Presence, SAME_MOVE,
 };
 use super::span::Span;
