@@ -353,7 +353,7 @@ async fn csv_has_same_rows_as_report_and_no_formulas() {
     }
     assert!(
         lines[6].contains(",\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\"), 💥\",,none,")
-            && lines[6].ends_with(",30,100.0,1,true,rule,present,needs_review"),
+            && lines[6].ends_with(",30,100.0,1,true,rule,present,needs_review,webhook"),
         "{}",
         lines[6]
     );

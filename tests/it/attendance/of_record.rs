@@ -235,7 +235,7 @@ async fn list_is_read_in_pages_and_again_until_it_is_complete() {
     let early = class.report().await;
     assert_eq!(early["sources"]["report"], "partial");
     // Every stay has a row: the host, two rooms and the return of student 1, two connections of student 2, and two others.
-    let calls = class.world.zoom_calls("reconcile-sweep", "pastMeetingParticipants");
+    let calls = class.world.zoom_calls("reconcile-sweep", "past_participants");
     assert_eq!(calls, 4);
     class.sweep_at(135, &mut now).await;
     assert_eq!(class.report().await["sources"]["report"], "partial");
