@@ -213,7 +213,7 @@ export function tests({ browser, base, zoom, world, looks }) {
       };
     });
     await page.getByRole('button', { name: 'Check camera and microphone' }).click();
-    await page.getByText('The browser blocks Microphone.').waitFor();
+    await page.getByText('The browser blocks the microphone.').waitFor();
     await page.getByText('No camera is connected.').waitFor();
     await inspect(looks, page, 'room-devices-refused');
     await context.close();
