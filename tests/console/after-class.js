@@ -85,6 +85,9 @@ export function afterClass(world) {
     await page.getByRole('link', { name: 'Watch recording', exact: true }).first().waitFor();
     await as(page, 'Sam');
     await page.getByRole('button', { name: 'Past and cancelled' }).click();
+    await card(page, TITLES.course)
+      .getByRole('link', { name: /^Watch recording/ })
+      .waitFor();
     equal(await page.getByRole('link', { name: /^Watch recording/ }).count(), 1, 'classes with a recording');
     await card(page, TITLES.course)
       .getByRole('link', { name: /^Watch recording/ })
