@@ -105,9 +105,8 @@ export function afterClass(world) {
     await as(page, 'Tara');
     await page.getByRole('link', { name: 'Timeline' }).click();
     for (const words of [
-      'Tara Trainer started the class',
-      'Sam Student tried to join the class',
-      'Sam Student joined the class',
+      'Tara Trainer clicked Start',
+      'Sam Student clicked Join',
       'The meeting started',
       'The meeting ended',
       'The recording is ready',

@@ -78,6 +78,7 @@ export function arrivals(world) {
 
   test('links, buttons and the way back move the focus as well', async () => {
     await as(page, 'Sam');
+    await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
     await page.locator('.pane-nav').getByRole('link', { name: 'Preferences' }).click();
     await arrived('Preferences', 'Preferences · Sam');
     await as(page, 'Tara');

@@ -117,12 +117,9 @@ const WAITS = {
 const name = (text) => html`<bdi>${text}</bdi>`;
 
 function attempt({ kind, actor, detail }) {
-  const verb = kind === 'clicked_start' ? 'started' : 'joined';
-  const wanted = kind === 'clicked_start' ? 'tried to start' : 'tried to join';
-  const admitted = detail.outcome === 'admitted';
   return {
     icon: 'video',
-    text: html`${name(detail.name || actor)} ${admitted ? verb : wanted} the class`,
+    text: html`${name(detail.name || actor)} clicked ${kind === 'clicked_start' ? 'Start' : 'Join'}`,
     badge: ATTEMPTS[detail.outcome] || ['warn', 'Not let in'],
   };
 }
