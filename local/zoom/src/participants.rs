@@ -122,7 +122,10 @@ impl Context<'_> {
     fn add_waiting(&mut self, id: i64, participant: Participant, change: WaitingRoomChange) {
         let instance = self.state.meetings.get_mut(&id).and_then(Meeting::active_instance_mut);
         if let Some(instance) = instance {
-            instance.waiting.push(Participant { join_time: self.now, ..participant.clone() });
+            // The rooms that the person was in before belong to the earlier connection.
+            let (room, stays) = (None, Vec::new());
+            let waiting = Participant { join_time: self.now, room, stays, ..participant.clone() };
+            instance.waiting.push(waiting);
         }
         self.emit_waiting_room_change(id, &participant, change);
     }

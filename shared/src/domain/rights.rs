@@ -50,7 +50,7 @@ impl Party {
 }
 
 /// An operation of the HTTP API for callers with a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum Operation {
     ReadConnection,
     AuthorizeZoom,
@@ -311,8 +311,7 @@ mod tests {
             assert_eq!(found, Some(row.operation), "{row:?}");
             assert!(RIGHTS[..n].iter().all(|other| other.operation != row.operation), "{row:?}");
         }
-        // The last variant of the enumeration.
-        assert_eq!(RIGHTS.len(), Operation::ReadRun as usize + 1);
+        assert_eq!(RIGHTS.len(), <Operation as strum::VariantArray>::VARIANTS.len());
     }
 
     #[test]
