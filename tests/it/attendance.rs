@@ -1,6 +1,7 @@
 //! Attendance: Zoom's webhook events, the report, its CSV file, overrides and their audit.
 
 mod archive;
+mod bulk_overrides;
 mod of_record;
 mod overrides;
 mod roster;

@@ -448,7 +448,7 @@ fn documented_limits_match_the_code() {
         let content = "requestBody/content/application~1json";
         format!("/paths/{operation}/{content}/schema/properties/{field}")
     };
-    let limits: [(String, usize); 36] = [
+    let limits: [(String, usize); 38] = [
         (recipients.into(), resend::RECIPIENT_LIMIT),
         (format!("{launch}/question/maxLength"), text::QUESTION_LIMIT_CHARS),
         (format!("{launch}/options/items/maxLength"), text::OPTION_LIMIT_CHARS),
@@ -486,6 +486,11 @@ fn documented_limits_match_the_code() {
             in_body("~1v1~1sessions~1{id}~1attendance~1{attendee_id}/put", "reason/maxLength"),
             attendance::REASON_LIMIT_CHARS,
         ),
+        (
+            in_body("~1v1~1sessions~1{id}~1attendance/put", "reason/maxLength"),
+            attendance::REASON_LIMIT_CHARS,
+        ),
+        (in_body("~1v1~1sessions~1{id}~1attendance/put", "rows/maxItems"), attendance::ROWS_LIMIT),
         (format!("{schemas}/CourseTitle/maxLength"), text::TITLE_LIMIT_CHARS),
         (format!("{schemas}/EnrolledName/maxLength"), text::NAME_LIMIT_CHARS),
         (format!("{schemas}/UserName/maxLength"), text::NAME_LIMIT_CHARS),

@@ -1,7 +1,9 @@
 //! The attendance report, manual overrides, and their audit.
 
+pub mod bulk;
 pub mod sources;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future;
@@ -33,6 +35,8 @@ use crate::store::tx::{Action, ConditionSubject};
 
 /// Attempts against concurrent overrides of the same row.
 const ATTEMPTS: u32 = 4;
+/// The writes of one changed row: the override and its audit entry.
+const ACTIONS_PER_ROW: usize = 2;
 /// The precision of an audit entry's time.
 const TIME_PRECISION: Duration = Duration::from_millis(1);
 
@@ -138,30 +142,88 @@ fn override_actions(
     data: &ReportData,
     request: &OverrideCall,
 ) -> Result<(ReportRow, Vec<Action>), Error> {
-    let id = &data.session.id;
     let before = data.overrides();
     let report_before = data.report(&before, context);
     let decision =
         override_request::decide(&report_before, &before, &request.attendee, &request.change)?;
-    let mut after = before.clone();
-    after.extend(decision.changed_overrides.clone());
-    let report_after = data.report(&after, context);
-    let actor = Actor::of_change(caller, &data.session);
-    let mut actions = Vec::new();
-    for (attendee, new_override) in &decision.changed_overrides {
-        let previous = data.stored.iter().find(|stored| stored.attendee == *attendee);
-        if is_no_change(previous, new_override, caller, request) {
-            continue;
-        }
+    let change =
+        OverrideChange::new(context, data, before, report_before, decision.changed_overrides);
+    let actions = change.actions(context, caller, request.reason.as_deref());
+    let row = change.report_after.row(&decision.shown_row).cloned().ok_or(Refusal::NotFound)?;
+    Ok((row, actions.into_iter().flat_map(|row| row.actions).collect()))
+}
+
+/// The writes of one changed row.
+#[derive(Clone, Debug)]
+struct RowActions {
+    attendee: AttendeeId,
+    actions: [Action; ACTIONS_PER_ROW],
+}
+
+/// A decided change of overrides, with the reports before and after it.
+struct OverrideChange<'a> {
+    data: &'a ReportData,
+    changed: AttendanceOverrides,
+    before: AttendanceOverrides,
+    report_before: AttendanceReport,
+    after: AttendanceOverrides,
+    report_after: AttendanceReport,
+}
+
+impl<'a> OverrideChange<'a> {
+    fn new(
+        context: &AttendanceContext<'_>,
+        data: &'a ReportData,
+        before: AttendanceOverrides,
+        report_before: AttendanceReport,
+        changed: AttendanceOverrides,
+    ) -> Self {
+        let mut after = before.clone();
+        after.extend(changed.clone());
+        let report_after = data.report(&after, context);
+        Self { data, changed, before, report_before, after, report_after }
+    }
+
+    /// Returns the actions that store each changed override and its audit entry. Rows that are stored already have none.
+    fn actions(
+        &self,
+        context: &AttendanceContext<'_>,
+        caller: &Caller,
+        reason: Option<&str>,
+    ) -> Vec<RowActions> {
+        let stored: BTreeMap<_, _> =
+            self.data.stored.iter().map(|stored| (&stored.attendee, stored)).collect();
+        let changed = self.changed.iter().filter_map(|(attendee, new_override)| {
+            let previous = stored.get(attendee).copied();
+            let is_no_change = is_no_change(previous, new_override, caller, reason);
+            (!is_no_change).then_some((attendee, new_override, previous))
+        });
+        changed
+            .map(|(attendee, new_override, previous)| {
+                self.row_actions(context, caller, reason, (attendee, new_override), previous)
+            })
+            .collect()
+    }
+
+    fn row_actions(
+        &self,
+        context: &AttendanceContext<'_>,
+        caller: &Caller,
+        reason: Option<&str>,
+        (attendee, new_override): (&AttendeeId, &AttendanceOverride),
+        previous: Option<&StoredOverride>,
+    ) -> RowActions {
+        let id = &self.data.session.id;
+        let actor = Actor::of_change(caller, &self.data.session);
         let at = audit_time(previous, context.now);
         let identified_by = new_override.assigned_to.as_ref().unwrap_or(attendee);
         let stored = StoredOverride {
             attendee: attendee.clone(),
             attendance_override: new_override.clone(),
-            identity: data.people.person_details(identified_by),
+            identity: self.data.people.person_details(identified_by),
             at: Some(at),
             by: caller.id.clone(),
-            reason: request.reason.clone(),
+            reason: reason.map(str::to_owned),
             revision: previous.map_or(0, |previous| previous.revision) + 1,
         };
         let entry = AuditEntry {
@@ -169,17 +231,16 @@ fn override_actions(
             by: actor.id.clone(),
             by_role: Some(actor.role.as_str().to_owned()),
             attendee: attendee.clone(),
-            old: override_request::override_state(&report_before, &before, attendee),
-            new: override_request::override_state(&report_after, &after, attendee),
-            reason: request.reason.clone(),
+            old: override_request::override_state(&self.report_before, &self.before, attendee),
+            new: override_request::override_state(&self.report_after, &self.after, attendee),
+            reason: reason.map(str::to_owned),
         };
         let nonce = data_encoding::BASE32_NOPAD.encode(&context.random.bytes::<5>());
         let read_revision = previous.map(|previous| previous.revision);
-        actions.push(items::put_override(id, &stored, read_revision));
-        actions.push(items::put_audit_entry(id, &entry, &nonce));
+        let put = items::put_override(id, &stored, read_revision);
+        let audit = items::put_audit_entry(id, &entry, &nonce);
+        RowActions { attendee: attendee.clone(), actions: [put, audit] }
     }
-    let row = report_after.row(&decision.shown_row).cloned().ok_or(Refusal::NotFound)?;
-    Ok((row, actions))
 }
 
 /// Returns whether a request repeats the stored override of a row, or removes one that does not exist.
@@ -187,13 +248,13 @@ fn is_no_change(
     previous: Option<&StoredOverride>,
     new_override: &AttendanceOverride,
     caller: &Caller,
-    request: &OverrideCall,
+    reason: Option<&str>,
 ) -> bool {
     let none = AttendanceOverride::default();
     let is_repeated = previous.is_some_and(|previous| {
         previous.attendance_override == *new_override
             && previous.by == caller.id
-            && previous.reason == request.reason
+            && previous.reason.as_deref() == reason
     });
     let has_none = previous.is_none_or(|previous| previous.attendance_override == none);
     is_repeated || (*new_override == none && has_none)

@@ -1,5 +1,7 @@
 //! `attendance`: the report as JSON and CSV, manual overrides, and their audit.
 
+mod bulk;
+
 use lambda_http::Request;
 use serde::{Deserialize, Deserializer};
 
@@ -11,6 +13,7 @@ use super::edge::{HttpResponse, RequestError, ResponseBody, path_parameter, rout
 use super::function::Function;
 use super::http_deps::{HttpDeps, State};
 use super::pages::Page;
+use crate::app::attendance::bulk::apply_overrides;
 use crate::app::attendance::{self, AttendanceContext, AuditPage};
 use crate::config::{ConfigError, Env};
 use crate::domain::attendance::override_request::{Assignee, OverrideRequest};
@@ -21,9 +24,12 @@ use crate::domain::text::Description;
 use crate::http;
 use crate::store::Store;
 use crate::store::attendance::AuditCursor;
+use bulk::{BulkBody, BulkView};
 
 /// The reason is one sentence for readers of the audit.
 pub const REASON_LIMIT_CHARS: usize = 500;
+
+pub use bulk::ROWS_LIMIT;
 
 pub type Deps = HttpDeps<Store, AttendanceRules>;
 
@@ -65,6 +71,11 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let (change, reason) = http::json::<OverrideBody>(&request)?.parse()?;
             let request = attendance::OverrideCall { attendee, change, reason };
             ResponseBody::ok(&attendance::apply_override(&context, &caller, &id, &request).await?)
+        }
+        ("PUT", "/v1/sessions/{id}/attendance") => {
+            let request = http::json::<BulkBody>(&request)?.parse()?;
+            let items = apply_overrides(&context, &caller, &id, &request).await?;
+            ResponseBody::ok(&BulkView { items })
         }
         ("GET", "/v1/sessions/{id}/attendance/audit") => {
             let after: Option<AuditCursor> = Cursor::requested(&request)?;

@@ -129,6 +129,7 @@ pub const ROUTES: &[Route] = &[
         "separator",
         "cursor",
     ]),
+    route("PUT", "/v1/sessions/{id}/attendance", "attendance"),
     route("PUT", "/v1/sessions/{id}/attendance/{attendee_id}", "attendance"),
     route("GET", "/v1/sessions/{id}/attendance/audit", "attendance").with_query(PAGE),
     route("GET", "/v1/me/notifications", "notifications").with_query(PAGE),

@@ -60,6 +60,21 @@ fn attendance_override_changes_something() {
 }
 
 #[test]
+fn row_of_bulk_override_has_a_presence_or_a_status() {
+    let spec = Spec::read();
+    let id = "att_bbbbbbbbbbbbbbbbbbbbbbbbbb";
+    let cases = [
+        (json!({"attendee_id": id}), false),
+        (json!({"present": true}), false),
+        (json!({"attendee_id": id, "present": null}), true),
+        (json!({"attendee_id": id, "status": "excused"}), true),
+        (json!({"attendee_id": id, "status": null}), true),
+        (json!({"attendee_id": id, "present": true, "status": null}), false),
+    ];
+    assert_accepted(&spec, &spec.component("AttendanceRowDecision"), &cases);
+}
+
+#[test]
 fn only_deletions_have_deleted() {
     let spec = Spec::read();
     let course = |deleted: bool| json!({"type": "course", "id": "c", "title": "A", "trainer_id": "t", "deleted": deleted});

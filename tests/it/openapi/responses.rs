@@ -464,6 +464,12 @@ async fn running_system_matches_the_api_description() {
     api.put(&trainer, &row, decided).await.expect(200);
     let assign = json!({"reason": "That is Ada.", "assign_to": {"user_id": "student-2"}});
     api.put(&trainer, &row, assign).await.expect_problem(409, "conflict");
+    let id = &report["attendees"][0]["attendee_id"];
+    let many =
+        json!({"reason": "Was in the room.", "rows": [{"attendee_id": id, "present": true}]});
+    api.put(&trainer, &attendance, many).await.expect(200);
+    let unknown = json!({"reason": "Ill.", "rows": [{"attendee_id": id}]});
+    api.put(&trainer, &attendance, unknown).await.expect_problem(422, "validation_failed");
     api.get(&trainer, &format!("{attendance}?format=csv")).await;
     api.get(&trainer, &format!("{attendance}?format=pdf"))
         .await

@@ -7,7 +7,7 @@ use super::overrides::{AttendanceOverride, AttendanceOverrides};
 use super::report::{AttendanceReport, ReportRow};
 use super::status::{AttendanceStatus, PresentBy};
 use crate::domain::id::UserId;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{FieldError, Refusal};
 
 /// The requested change of an override. The outer `None` keeps a value, and the inner `None` clears it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +105,37 @@ pub fn decide(
         }
     };
     Ok(OverrideDecision { changed_overrides: changed, shown_row: shown })
+}
+
+/// A request for one of many rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowOverride {
+    pub attendee: AttendeeId,
+    pub change: OverrideRequest,
+}
+
+/// Decides which overrides a request about several rows of `report` changes. Refuses the whole request with one error per
+/// row that cannot be changed.
+pub fn decide_many(
+    report: &AttendanceReport,
+    overrides: &AttendanceOverrides,
+    rows: &[RowOverride],
+) -> Result<AttendanceOverrides, Refusal> {
+    let mut changed = AttendanceOverrides::new();
+    let mut errors = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let message = match decide(report, overrides, &row.attendee, &row.change) {
+            Ok(decision) => {
+                changed.extend(decision.changed_overrides);
+                continue;
+            }
+            Err(Refusal::NotFound) => "is not in the report",
+            Err(Refusal::Conflict(message)) => message,
+            Err(refusal) => return Err(refusal),
+        };
+        errors.push(FieldError::new(format!("rows[{index}].attendee_id"), message));
+    }
+    if errors.is_empty() { Ok(changed) } else { Err(Refusal::Invalid(errors)) }
 }
 
 fn resolve_assignee(
