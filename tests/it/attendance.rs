@@ -2,6 +2,7 @@
 
 mod archive;
 mod bulk_overrides;
+mod course;
 mod of_record;
 mod overrides;
 mod roster;

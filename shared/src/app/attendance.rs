@@ -1,6 +1,7 @@
 //! The attendance report, manual overrides, and their audit.
 
 pub mod bulk;
+pub mod course;
 pub mod sources;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use crate::domain::attendance::override_request::{self, OverrideRequest};
 use crate::domain::attendance::overrides::{AttendanceOverride, AttendanceOverrides};
 use crate::domain::attendance::{
     AttendanceRecord, AttendanceReport, AttendanceRules, AttendeeId, People, ReportInputs,
-    ReportRow,
+    ReportRow, summary,
 };
 use crate::domain::caller::Caller;
 use crate::domain::id::{SessionId, UserId};
@@ -30,6 +31,7 @@ use crate::random::Random;
 use crate::store::Store;
 use crate::store::archive::{self, DueArchive};
 use crate::store::attendance::{self as items, AuditCursor, AuditEntry, StoredOverride};
+use crate::store::attendance_summaries::invalidate_summary;
 use crate::store::error::CommitError;
 use crate::store::tx::{Action, ConditionSubject};
 
@@ -150,7 +152,8 @@ fn override_actions(
         OverrideChange::new(context, data, before, report_before, decision.changed_overrides);
     let actions = change.actions(context, caller, request.reason.as_deref());
     let row = change.report_after.row(&decision.shown_row).cloned().ok_or(Refusal::NotFound)?;
-    Ok((row, actions.into_iter().flat_map(|row| row.actions).collect()))
+    let actions = actions.into_iter().flat_map(|row| row.actions).collect();
+    Ok((row, with_invalid_summary(context, &data.session, actions)))
 }
 
 /// The writes of one changed row.
@@ -241,6 +244,18 @@ impl<'a> OverrideChange<'a> {
         let audit = items::put_audit_entry(id, &entry, &nonce);
         RowActions { attendee: attendee.clone(), actions: [put, audit] }
     }
+}
+
+/// Adds the removal of the session's summary to overrides, if it may have one.
+fn with_invalid_summary(
+    context: &AttendanceContext<'_>,
+    session: &Session,
+    mut overrides: Vec<Action>,
+) -> Vec<Action> {
+    if !overrides.is_empty() && summary::may_be_summarised(session, context.now) {
+        overrides.push(invalidate_summary(&session.id));
+    }
+    overrides
 }
 
 /// Returns whether a request repeats the stored override of a row, or removes one that does not exist.

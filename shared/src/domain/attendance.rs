@@ -10,9 +10,10 @@
 //! The computation has these steps, one file each. It reads a [`record`], derives the times at which the session was
 //! held ([`instance_intervals`]) and at which each participation was connected ([`participation`]), matches
 //! participations to [`people`], applies [`overrides`], and builds the rows of the [`report`]. [`headcount()`] uses the
-//! first steps only.
+//! first steps only. A [`course`] has the [`summary`] of each report.
 
 pub mod accuracy;
+pub mod course;
 pub mod erased;
 pub mod headcount;
 pub mod instance_intervals;
@@ -25,6 +26,7 @@ pub mod provenance;
 pub mod record;
 pub mod report;
 pub mod status;
+pub mod summary;
 
 mod reported_rows;
 mod span;
@@ -155,6 +157,10 @@ impl Threshold {
         (1..=100).contains(&percent).then_some(Self(percent))
     }
 
+    pub fn percent(self) -> u8 {
+        self.0
+    }
+
     fn is_reached_by(self, share: Percent) -> bool {
         share.tenths >= u32::from(self.0) * 10
     }
@@ -180,6 +186,14 @@ impl Percent {
         }
         let tenths = (u128::from(part) * 1000 + u128::from(whole) / 2) / u128::from(whole);
         Self { tenths: u32::try_from(tenths).unwrap_or(u32::MAX) }
+    }
+
+    pub fn from_tenths(tenths: u32) -> Self {
+        Self { tenths }
+    }
+
+    pub fn tenths(self) -> u32 {
+        self.tenths
     }
 
     /// Returns the whole percent, rounded down.

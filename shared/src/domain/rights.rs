@@ -82,6 +82,7 @@ pub enum Operation {
     OverrideAttendance,
     OverrideManyAttendances,
     ReadAudit,
+    ReadCourseAttendance,
     ReadCapabilities,
     ListAttempts,
     ListMeetingEvents,
@@ -144,7 +145,7 @@ const L: Answer = Answer::Limited;
 const Y: Answer = Answer::Full;
 
 /// The table. Operations without a session have equal answers for a student with and without an invitation, and for all
-/// trainers. The routes for guests and for Zoom's events have no row, because they have no caller.
+/// trainers, except that a course belongs to its trainer. The routes for guests and for Zoom's events have no row, because they have no caller.
 #[rustfmt::skip]
 pub const RIGHTS: &[Rights] = {
     use Operation::*;
@@ -180,6 +181,7 @@ pub const RIGHTS: &[Rights] = {
     row(OverrideAttendance,  "PUT",    "/v1/sessions/{id}/attendance/{attendee_id}",        [N, N, Y, Y, N, Y, Y]),
     row(OverrideManyAttendances, "PUT", "/v1/sessions/{id}/attendance",                     [N, N, Y, Y, N, Y, Y]),
     row(ReadAudit,           "GET",    "/v1/sessions/{id}/attendance/audit",                [N, N, Y, Y, N, Y, Y]),
+    row(ReadCourseAttendance, "GET", "/v1/courses/{id}/attendance",                        [F, F, Y, N, N, Y, Y]),
     row(ReadCapabilities,    "GET",    "/v1/me/capabilities",                               [Y, Y, Y, Y, Y, Y, Y]),
     row(ListAttempts,        "GET",    "/v1/logs/sessions",                                 [F, F, F, F, F, F, Y]),
     row(ListMeetingEvents,   "GET",    "/v1/logs/meetings/{number}",                        [F, F, F, F, F, F, Y]),

@@ -1,4 +1,4 @@
-//! `attendance`: the report as JSON and CSV, manual overrides, and their audit.
+//! `attendance`: the report as JSON and CSV, manual overrides, their audit, and the attendance of a course.
 
 mod bulk;
 
@@ -6,6 +6,7 @@ use lambda_http::Request;
 use serde::{Deserialize, Deserializer};
 
 use super::attendance_view;
+use super::course_attendance_view;
 use super::csv::{ReportFormat, requested_format};
 use super::cursor::{Cursor, requested_id};
 use super::deps;
@@ -14,11 +15,13 @@ use super::function::Function;
 use super::http_deps::{HttpDeps, State};
 use super::pages::Page;
 use crate::app::attendance::bulk::apply_overrides;
+use crate::app::attendance::course::{CourseRequest, course_attendance};
 use crate::app::attendance::{self, AttendanceContext, AuditPage};
 use crate::config::{ConfigError, Env};
 use crate::domain::attendance::override_request::{Assignee, OverrideRequest};
 use crate::domain::attendance::{AttendanceRules, AttendeeId};
-use crate::domain::id::UserId;
+use crate::domain::caller::Caller;
+use crate::domain::id::{CourseId, UserId};
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::text::Description;
 use crate::http;
@@ -47,9 +50,14 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.authenticator.caller(&request, now).await?;
-    let id = session_id(&parameters)?;
     let context =
         AttendanceContext { store: &deps.clients, random: &deps.random, rules: deps.state, now };
+    if (route.method, route.path) == ("GET", "/v1/courses/{id}/attendance") {
+        let course = CourseId::parse(path_parameter(&parameters, "id"));
+        let course = course.map_err(|_| Refusal::NotFound)?;
+        return serve_course(&context, &caller, course, &request).await;
+    }
+    let id = session_id(&parameters)?;
     match (route.method, route.path) {
         ("GET", "/v1/sessions/{id}/attendance") => {
             let format = requested_format(&request)?;
@@ -88,6 +96,32 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             ResponseBody::ok(&Page::new(items, next))
         }
         _ => Err(RequestError::UnknownRoute),
+    }
+}
+
+async fn serve_course(
+    context: &AttendanceContext<'_>,
+    caller: &Caller,
+    course: CourseId,
+    request: &Request,
+) -> Result<ResponseBody, RequestError> {
+    let format = requested_format(request)?;
+    let (from, to) = (http::query_time(request, "from")?, http::query_time(request, "to")?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(Refusal::field("to", "must not be before from").into());
+    }
+    let after = requested_id(request, |text| UserId::parse(text).ok())?;
+    let limit = http::query_limit(request)?;
+    let asked = CourseRequest { course, from, to, after, limit };
+    let page = course_attendance(context, caller, &asked).await?;
+    match format {
+        ReportFormat::Json => ResponseBody::ok(&course_attendance_view::json(&page)),
+        ReportFormat::Csv(separator) => {
+            let table = course_attendance_view::csv(&page, separator, asked.after.as_ref());
+            Ok(table.with_next_page(request, page.next.as_ref().map(UserId::as_str)))
+        }
     }
 }
 

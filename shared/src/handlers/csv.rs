@@ -68,15 +68,15 @@ pub fn requested_format(request: &Request) -> Result<ReportFormat, Refusal> {
 
 /// A CSV table under construction. Writing CSV takes two rules, quoting and line ends, so no library is needed.
 #[derive(Debug)]
-pub struct CsvTable<const COLUMNS: usize> {
+pub struct CsvTable {
     text: String,
     separator: Separator,
     /// The size of the text in a JSON string.
     size: usize,
 }
 
-impl<const COLUMNS: usize> CsvTable<COLUMNS> {
-    pub fn new(header: [&str; COLUMNS], separator: Separator) -> Self {
+impl CsvTable {
+    pub fn new<T: AsRef<str>>(header: impl IntoIterator<Item = T>, separator: Separator) -> Self {
         let mut table = Self { text: BYTE_ORDER_MARK.to_string(), ..Self::later_page(separator) };
         table.row(header);
         table
@@ -87,9 +87,9 @@ impl<const COLUMNS: usize> CsvTable<COLUMNS> {
         Self { text: String::new(), separator, size: 0 }
     }
 
-    pub fn row<T: AsRef<str>>(&mut self, cells: [T; COLUMNS]) {
+    pub fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
         let start = self.text.len();
-        for (n, cell) in cells.iter().enumerate() {
+        for (n, cell) in cells.into_iter().enumerate() {
             if n > 0 {
                 self.text.push(self.separator.char());
             }

@@ -36,6 +36,7 @@ pub mod webhook;
 
 mod app_url;
 mod attendance_view;
+mod course_attendance_view;
 mod cursor;
 mod guest;
 mod join_report;
@@ -132,6 +133,14 @@ pub const ROUTES: &[Route] = &[
     route("PUT", "/v1/sessions/{id}/attendance", "attendance"),
     route("PUT", "/v1/sessions/{id}/attendance/{attendee_id}", "attendance"),
     route("GET", "/v1/sessions/{id}/attendance/audit", "attendance").with_query(PAGE),
+    route("GET", "/v1/courses/{id}/attendance", "attendance").with_query(&[
+        "from",
+        "to",
+        "format",
+        "separator",
+        "limit",
+        "cursor",
+    ]),
     route("GET", "/v1/me/notifications", "notifications").with_query(PAGE),
     route("POST", "/v1/me/notifications/{id}/read", "notifications"),
     route("POST", "/v1/me/notifications/{id}/dismiss", "notifications"),

@@ -171,15 +171,13 @@ impl Position for CsvPosition {
     }
 }
 
-type PollTable = CsvTable<{ COLUMNS.len() }>;
-
 /// Renders a page of the results as CSV: for each option of each poll one row per known voter, or one row without a voter.
 /// Returns the cursor of the next page.
 pub(super) fn csv(
     list: &PollsResponse,
     separator: Separator,
     from: Option<&CsvPosition>,
-) -> (PollTable, Option<Cursor<CsvPosition>>) {
+) -> (CsvTable, Option<Cursor<CsvPosition>>) {
     let mut table = match from {
         None => CsvTable::new(COLUMNS, separator),
         Some(_) => CsvTable::later_page(separator),
@@ -198,7 +196,7 @@ pub(super) fn csv(
 }
 
 /// Writes the rows of a poll from a position on. Returns the position at which the page is full.
-fn rows(table: &mut PollTable, result: &PollWithTally, start: CsvPosition) -> Option<CsvPosition> {
+fn rows(table: &mut CsvTable, result: &PollWithTally, start: CsvPosition) -> Option<CsvPosition> {
     let PollWithTally { poll, voters, .. } = result;
     for option in start.option..poll.options.len() {
         let mut after = start.after.as_ref().filter(|_| option == start.option);

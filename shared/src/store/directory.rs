@@ -253,6 +253,10 @@ impl Store {
         Ok(keys.iter().copied().filter(|key| found.get(*key).is_none()).collect())
     }
 
+    pub async fn course(&self, id: &CourseId) -> Result<Option<Course>, StoreError> {
+        self.batch_get(&[ItemKey::Course(id)]).await?.course(id)
+    }
+
     /// Returns the users of these addresses, with two requests per hundred. A pointer is valid if the user's entry still has
     /// the address, or if a token verified it.
     pub async fn users_by_email(

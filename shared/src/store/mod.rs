@@ -6,6 +6,7 @@
 pub mod account_token;
 pub mod archive;
 pub mod attendance;
+pub mod attendance_summaries;
 pub mod bookings;
 pub mod connections;
 pub mod corrections;

@@ -26,6 +26,8 @@
 //! | attendance overrides of a session | main | `pk = SESSION#id`, `sk` begins with `OVERRIDE#` | attendance |
 //! | audit entries of a session by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
 //! | attendance archive of a session | main | `pk = SESSION#id`, `sk` begins with `ARCHIVE` | attendance, erasure |
+//! | summary of a session's attendance | main | `pk = SESSION#id`, `sk = SUMMARY` | course attendance |
+//! | students of a summary by user id | main | `pk = SESSION#id`, `sk` begins with `SUMMARY#` | course attendance, erasure |
 //! | polls of a session without their votes | main | `pk = SESSION#id`, `sk = POLLS` | poll |
 //! | one vote shard of a poll | main | `pk = POLL#id#shard`, `sk = BALLOTS` | poll, erasure |
 //! | recordings of a session | main | `pk = SESSION#id`, `sk` begins with `RECORDING#` | recordings |

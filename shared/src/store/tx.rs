@@ -34,6 +34,7 @@ pub enum ConditionSubject {
     AttendanceOverride,
     Audit,
     Archive,
+    AttendanceSummary,
     Polls,
     VoteShard,
     User,
@@ -97,6 +98,9 @@ impl ConditionSubject {
             ItemKey::AttendanceOverride { .. } => Self::AttendanceOverride,
             ItemKey::Audit { .. } => Self::Audit,
             ItemKey::Archive(_) | ItemKey::ArchivePart { .. } => Self::Archive,
+            ItemKey::AttendanceSummary(_) | ItemKey::AttendanceSummaryPart { .. } => {
+                Self::AttendanceSummary
+            }
             ItemKey::Polls(_) => Self::Polls,
             ItemKey::VoteShard { .. } => Self::VoteShard,
             ItemKey::User(_) => Self::User,

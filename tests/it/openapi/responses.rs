@@ -474,6 +474,12 @@ async fn running_system_matches_the_api_description() {
     api.get(&trainer, &format!("{attendance}?format=pdf"))
         .await
         .expect_problem(422, "validation_failed");
+    let course = "/v1/courses/course-1/attendance";
+    let table = api.get(&trainer, course).await.expect(200);
+    assert_ne!(table["items"], json!([]));
+    api.get(&trainer, &format!("{course}?format=csv&limit=1")).await;
+    let reversed = format!("{course}?from=2026-12-02T00:00:00Z&to=2026-12-01T00:00:00Z");
+    api.get(&trainer, &reversed).await.expect_problem(422, "validation_failed");
     let audit = api.get(&trainer, &format!("{attendance}/audit")).await.expect(200);
     assert_eq!(audit["items"][0]["reason"], "Was in the room.");
     api.request(Method::POST, &join, &student, None, &[])

@@ -150,6 +150,7 @@ impl Scene {
         };
         let id = match row.path.strip_prefix("/v1/sessions/{id}") {
             Some(_) => session["id"].as_str().expect("an id"),
+            None if row.operation == Operation::ReadCourseAttendance => "course-1",
             None => "some-id",
         };
         let path = row.path.replace("{id}", id).replace("{attendee_id}", &self.attendee);

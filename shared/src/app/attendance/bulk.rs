@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{
     ACTIONS_PER_ROW, ATTEMPTS, AttendanceContext, OverrideChange, ReportData, RowActions,
-    load_report_data, load_session_for,
+    load_report_data, load_session_for, with_invalid_summary,
 };
 use crate::app::delegated_actions;
 use crate::app::error::Error;
@@ -19,10 +19,13 @@ use crate::domain::caller::Caller;
 use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::rights::Operation;
-use crate::store::Store;
+use crate::domain::session::Session;
 use crate::store::error::CommitError;
 use crate::store::schema::limit;
 use crate::store::tx::ConditionSubject;
+
+/// Rows in one transaction, which also has the removal of the session's summary.
+const ROWS_PER_TRANSACTION: usize = (limit::TRANSACTION_ACTIONS - 1) / ACTIONS_PER_ROW;
 
 /// A request to override many rows.
 #[derive(Clone, Debug)]
@@ -49,7 +52,7 @@ pub async fn apply_overrides(
             return Ok(rows);
         }
         let count = actions.len();
-        if commit_rows(context.store, actions, &mut stored).await? {
+        if commit_rows(context, &data.session, actions, &mut stored).await? {
             delegated_actions::log_author(&Actor::of_change(caller, &data.session), &data.session);
             tracing::info!(event = "attendance.overridden_in_bulk", session_id = %id, rows = count);
             return Ok(rows);
@@ -80,14 +83,16 @@ fn bulk_actions(
 /// Stores the rows in as few transactions as possible, and adds them to `stored`. Returns `false` if a concurrent
 /// override of one of the rows was faster. The rows of other transactions are stored even then.
 async fn commit_rows(
-    store: &Store,
+    context: &AttendanceContext<'_>,
+    session: &Session,
     actions: Vec<RowActions>,
     stored: &mut BTreeSet<AttendeeId>,
 ) -> Result<bool, CommitError> {
     let mut are_stored = true;
-    for rows in actions.chunks(limit::TRANSACTION_ACTIONS / ACTIONS_PER_ROW) {
+    for rows in actions.chunks(ROWS_PER_TRANSACTION) {
         let overrides = rows.iter().flat_map(|row| row.actions.clone()).collect();
-        match store.commit(overrides).await {
+        let actions = with_invalid_summary(context, session, overrides);
+        match context.store.commit(actions).await {
             Ok(()) => stored.extend(rows.iter().map(|row| row.attendee.clone())),
             Err(CommitError::Refused(subjects))
                 if subjects.contains(&ConditionSubject::AttendanceOverride) =>

@@ -8,7 +8,7 @@ use crate::app::Services;
 use crate::app::attendance::sources::own_events;
 use crate::app::error::Error;
 use crate::app::zoom_rate_limiter::ZoomRateLimiter;
-use crate::domain::attendance::{Percent, accuracy, erased, record};
+use crate::domain::attendance::{Percent, accuracy, erased, record, summary};
 use crate::domain::correction::{CorrectedPart, Correction, CorrectionSource};
 use crate::domain::hosting::Hosting;
 use crate::domain::id::MeetingId;
@@ -16,6 +16,7 @@ use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_report::InstanceReport;
 use crate::store::archive::{self, DueArchive};
+use crate::store::attendance_summaries::invalidate_summary;
 use crate::store::corrections;
 use crate::store::events::MeetingItems;
 use crate::store::sessions::SessionRecord;
@@ -103,6 +104,9 @@ async fn store(
         let part = CorrectedPart::Participants;
         let correction = Correction { at: now, part, source, count: None };
         actions.push(corrections::put(&session.id, &correction, part.as_str()));
+    }
+    if summary::may_be_summarised(session, now) {
+        actions.push(invalidate_summary(&session.id));
     }
     if record::may_have_archive(session, now) {
         actions.push(archive::put_due_archive(&DueArchive::for_session(session)));

@@ -108,12 +108,15 @@ impl ReportSources {
     /// Returns whether a session's report is final at `now`: both sources are in and the meeting cannot be restarted in the
     /// session's window, or the session has been over for long.
     pub(super) fn is_final(self, session: &Session, now: Timestamp) -> bool {
-        let end = session
-            .actual_ended_at
-            .map_or(session.planned_end(), |actual| actual.max(session.planned_end()));
         let is_over = session.status != Status::Live && now >= session.window_closes_at();
         let are_in = (self.webhook, self.report) == (SourceState::Complete, SourceState::Complete);
-        let deadline = end.saturating_add(SignedDuration::from_hours(FINAL_AFTER_HOURS));
-        (is_over && are_in) || deadline.is_ok_and(|deadline| now >= deadline)
+        (is_over && are_in) || now >= final_at(session)
     }
+}
+
+/// Returns the time at which a session's report is final with whatever has arrived.
+pub(super) fn final_at(session: &Session) -> Timestamp {
+    let planned = session.planned_end();
+    let end = session.actual_ended_at.map_or(planned, |actual| actual.max(planned));
+    end.saturating_add(SignedDuration::from_hours(FINAL_AFTER_HOURS)).unwrap_or(Timestamp::MAX)
 }

@@ -71,6 +71,7 @@ pub const VIEWER: &str = "viewer";
 
 // Attendance override, resend log, archive, and bookings of a day. Each booking is an attribute named after its session.
 pub const REVISION: &str = "revision";
+pub const SUMMARY: &str = "summary";
 
 // In-app notification.
 pub const READ_AT: &str = "read_at";

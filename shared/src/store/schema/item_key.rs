@@ -110,6 +110,12 @@ pub enum ItemKey<'a> {
         session: &'a SessionId,
         part: &'a str,
     },
+    /// The head of the summary of a session's attendance.
+    AttendanceSummary(&'a SessionId),
+    AttendanceSummaryPart {
+        session: &'a SessionId,
+        part: &'a str,
+    },
     /// The poll list of a session.
     Polls(&'a SessionId),
     VoteShard {
@@ -241,6 +247,8 @@ impl ItemKey<'_> {
             | Self::Audit { .. }
             | Self::Archive(_)
             | Self::ArchivePart { .. }
+            | Self::AttendanceSummary(_)
+            | Self::AttendanceSummaryPart { .. }
             | Self::Polls(_)
             | Self::VoteShard { .. }
             | Self::User(_)
@@ -299,6 +307,8 @@ impl ItemKey<'_> {
             | Self::Audit { session, .. }
             | Self::Archive(session)
             | Self::ArchivePart { session, .. }
+            | Self::AttendanceSummary(session)
+            | Self::AttendanceSummaryPart { session, .. }
             | Self::Polls(session) => session_partition(session),
             Self::VoteShard { poll, number } => format!("POLL#{poll}#{number}"),
             Self::User(id)
@@ -379,6 +389,8 @@ impl ItemKey<'_> {
             }
             Self::Archive(_) => ARCHIVE.to_owned(),
             Self::ArchivePart { part, .. } => format!("{ARCHIVE_PART_PREFIX}{part}"),
+            Self::AttendanceSummary(_) => SUMMARY.to_owned(),
+            Self::AttendanceSummaryPart { part, .. } => format!("{SUMMARY_PART_PREFIX}{part}"),
             Self::User(_) | Self::UserOfEmail(_) => "USER".to_owned(),
             Self::HostStatus(_) => "HOST".to_owned(),
             Self::PlatformHost(_) | Self::PlatformHostOfEmail(_) => "PLATFORM_HOST".to_owned(),
@@ -474,6 +486,8 @@ mod tests {
             ItemKey::Audit { session: &session, at, nonce: "x" },
             ItemKey::Archive(&session),
             ItemKey::ArchivePart { session: &session, part: "x" },
+            ItemKey::AttendanceSummary(&session),
+            ItemKey::AttendanceSummaryPart { session: &session, part: "x" },
             ItemKey::Polls(&session),
             ItemKey::VoteShard { poll: &poll, number: 1 },
             ItemKey::VoteShard { poll: &poll, number: 11 },

@@ -37,6 +37,9 @@ pub const RECORDING_PREFIX: &str = "RECORDING#";
 pub const OVERRIDE_PREFIX: &str = "OVERRIDE#";
 pub const AUDIT_PREFIX: &str = "AUDIT#";
 /// The sort key of an archive's head, and the prefix of its parts' keys.
+/// The head of the summary of a session's attendance, and its parts.
+pub const SUMMARY: &str = "SUMMARY";
+pub const SUMMARY_PART_PREFIX: &str = "SUMMARY#";
 pub const ARCHIVE: &str = "ARCHIVE";
 pub const ARCHIVE_PART_PREFIX: &str = "ARCHIVE#";
 pub const DELIVERY_PREFIX: &str = "DELIVERY#";

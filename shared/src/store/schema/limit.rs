@@ -54,6 +54,8 @@ pub const PAYMENT_TTL_DAYS: i64 = 800;
 pub const ARCHIVE_DUE_TTL_DAYS: i64 = EVENT_TTL_DAYS;
 /// The longest part of an archive: half of the item limit, which leaves room for longer names after an erasure.
 pub const ARCHIVE_PART_BYTES: usize = 200 * 1024;
+/// Students in one part of a summary, about ten kilobytes. A page of a course's attendance reads one or two parts.
+pub const SUMMARY_PART_STUDENTS: usize = 100;
 /// Days that a mail claim is kept: longer than two weeks each in the queue, in the dead-letter queue, and in the queue
 /// again after a redrive.
 pub const CLAIM_TTL_DAYS: i64 = 60;

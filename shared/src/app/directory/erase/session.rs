@@ -7,7 +7,7 @@ use crate::app::Services;
 use crate::app::error::Error;
 use crate::domain::attendance::erased::{participant_events, reported_participants, telephones};
 use crate::domain::attendance::people::PersonDetails;
-use crate::domain::attendance::{ErasureMarker, record};
+use crate::domain::attendance::{ErasureMarker, record, summary};
 use crate::domain::directory::ERASED_NAME;
 use crate::domain::session::Session;
 use crate::domain::text::PersonName;
@@ -89,6 +89,10 @@ pub(super) async fn erase_from_session(
             traces += erase_archived(services, session, archive, &marker, invitations).await?;
         }
         None => store.write_directory(invitations.to_vec()).await?,
+    }
+    // Last, so that the next summary is computed without the person.
+    if summary::may_be_summarised(session, now) {
+        traces += store.erase_summary(&session.id).await?;
     }
     Ok(traces)
 }
