@@ -1,5 +1,5 @@
-// Builds the package for both module systems. Its one dependency is bundled, because its CommonJS build has another shape
-// than its types say.
+// Builds the package for both module systems. Its one dependency is bundled, because its CommonJS build has another
+// shape than its types say.
 import { defineConfig } from 'tsdown';
 
 export default defineConfig({

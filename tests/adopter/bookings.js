@@ -1,4 +1,5 @@
-// A booking engine's back end. Its requests fail at every step, it repeats them, and each booking is one class with one meeting.
+// A booking engine's back end. Its requests fail at every step, it repeats them, and each booking is one class with one
+// meeting.
 import assert from 'node:assert/strict';
 import { trainer } from './directory.js';
 import { eventually, repeated } from './stack.js';

@@ -1,4 +1,5 @@
-// The import of a school with 4,500 lines, as an export of a database looks: some lines are wrong, and some records are missing.
+// The import of a school with 4,500 lines, as an export of a database looks: some lines are wrong, and some records are
+// missing.
 import assert from 'node:assert/strict';
 import { repeated } from './stack.js';
 

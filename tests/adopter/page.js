@@ -1,4 +1,5 @@
-// The platform's page, on an origin of its own: it connects Zoom through its own callback, and counts down to the next class.
+// The platform's page, on an origin of its own: it connects Zoom through its own callback, and counts down to the next
+// class.
 import { serve } from './server.js';
 
 const HTML = `<!doctype html>

@@ -1,6 +1,6 @@
 // The first day of a platform that adopts the product, against a local stack with the platform's own settings:
-// `node run.js [--importer COMMAND] [--browser] [--only]`. `--importer` names the installed `live-classes-import`, `--browser` adds
-// the page in a headless Chromium, and `--only` leaves the back end out.
+// `node run.js [--importer COMMAND] [--browser] [--only]`. `--importer` names the installed `live-classes-import`,
+// `--browser` adds the page in a headless Chromium, and `--only` leaves the back end out.
 import { parseArgs } from 'node:util';
 import { bookings } from './bookings.js';
 import { directory } from './directory.js';

@@ -84,8 +84,8 @@ export async function startStack(issuer, callback) {
 }
 
 /**
- * Sends a request until it succeeds, as a back end does: a 5xx, a 429 and a broken connection are repeated with the same body.
- * Returns the body and the number of requests.
+ * Sends a request until it succeeds, as a back end does: a 5xx, a 429 and a broken connection are repeated with the
+ * same body. Returns the body and the number of requests.
  */
 export async function repeated(send, attempts = 8) {
   for (let sent = 1; ; sent += 1) {

@@ -4,8 +4,8 @@ import { test, equal, eventually } from './lib/runner.js';
 import { TITLES } from './walk.js';
 
 /**
- * The pages by address: the heading with the focus, and the title. `ID` is a class that has ended, and `NONE` no class. The
- * last address of each person is a page, which later tests go on with.
+ * The pages by address: the heading with the focus, and the title. `ID` is a class that has ended, and `NONE` no class.
+ * The last address of each person is a page, which later tests go on with.
  */
 const pages = () => [
   ['#/tara/classes/NONE', 'Class not found', 'Class not found · Tara'],

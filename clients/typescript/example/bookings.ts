@@ -1,6 +1,6 @@
 /**
- * A booking engine's three calls: confirm, reschedule and cancel. Each is safe to repeat, so the engine stores nothing beside
- * the booking. `node build/example/bookings.js` plays a booking against `cargo local`.
+ * A booking engine's three calls: confirm, reschedule and cancel. Each is safe to repeat, so the engine stores nothing
+ * beside the booking. `node build/example/bookings.js` plays a booking against `cargo local`.
  */
 import { answer, type LiveClasses } from '../src/index.js';
 import { repeated } from './repeated.js';
@@ -21,8 +21,8 @@ export interface Booking {
 const params = (booking: Pick<Booking, 'id'>) => ({ path: { external_ref: `booking-${booking.id}` } });
 
 /**
- * Confirms a booking or reschedules it: the class gets the present values of the booking. The fields that the body omits, such as
- * the recording, follow from the trainer's defaults in the directory.
+ * Confirms a booking or reschedules it: the class gets the present values of the booking. The fields that the body
+ * omits, such as the recording, follow from the trainer's defaults in the directory.
  */
 export function save(api: LiveClasses, booking: Booking) {
   const body = {

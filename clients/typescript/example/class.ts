@@ -1,6 +1,6 @@
 /**
- * Plays one class against `cargo local` with the calls of a trainer's page, a student's page and the platform's back end.
- * Ends with an error at the first unexpected response.
+ * Plays one class against `cargo local` with the calls of a trainer's page, a student's page and the platform's back
+ * end. Ends with an error at the first unexpected response.
  */
 import { answer, idempotencyKey, ProblemError, type Schemas } from '../src/index.js';
 import { as, base, local, play, print } from './stack.js';

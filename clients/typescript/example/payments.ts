@@ -1,7 +1,7 @@
 /**
- * The handler of a payment provider's webhook. A payment brings a place in a course and classes, and a refund takes them back.
- * The provider may deliver an event twice, late, or in another order. `node build/example/payments.js` plays a payment and its
- * refund against `cargo local`.
+ * The handler of a payment provider's webhook. A payment brings a place in a course and classes, and a refund takes
+ * them back. The provider may deliver an event twice, late, or in another order. `node build/example/payments.js` plays
+ * a payment and its refund against `cargo local`.
  */
 import { answer, ProblemError, type LiveClasses } from '../src/index.js';
 import { repeated } from './repeated.js';
@@ -37,8 +37,8 @@ async function isSigned(body: Uint8Array<ArrayBuffer>, signature: string, secret
 }
 
 /**
- * Answers a request of the provider, in any runtime that has the Fetch API's types. The provider repeats an event after a 5xx, so
- * the handler answers 200 only when the service has accepted it.
+ * Answers a request of the provider, in any runtime that has the Fetch API's types. The provider repeats an event after
+ * a 5xx, so the handler answers 200 only when the service has accepted it.
  */
 export async function onPaymentEvent(request: Request, api: LiveClasses, secret: string): Promise<Response> {
   const body = new Uint8Array(await request.arrayBuffer());
@@ -61,7 +61,9 @@ function report(event: PaymentEvent, error: ProblemError) {
   console.error(`Payment ${event.payment_id} was refused: ${error.code}. ${error.message}`);
 }
 
-/** Sends the event to the service. Equal requests with one id count once, and a refund counts also before its payment. */
+/**
+ * Sends the event to the service. Equal requests with one id count once, and a refund counts also before its payment.
+ */
 async function apply(api: LiveClasses, event: PaymentEvent) {
   const params = { path: { payment_id: event.payment_id } };
   if (event.type === 'payment.refunded') {

@@ -1,6 +1,6 @@
 /**
- * A client of the HTTP API for pages and back ends. Paths, bodies and responses are typed from `openapi.yaml`. This module
- * adds the caller's token to each request and turns errors into one kind of exception.
+ * A client of the HTTP API for pages and back ends. Paths, bodies and responses are typed from `openapi.yaml`. This
+ * module adds the caller's token to each request and turns errors into one kind of exception.
  */
 import createClient, { type Client } from 'openapi-fetch';
 import type { components, paths } from './schema.js';
@@ -15,7 +15,10 @@ export type LiveClasses = Client<paths, 'application/json'>;
 export interface Options {
   /** The address of the API, which is the stack's output `ApiUrl`. */
   baseUrl: string;
-  /** Returns the caller's token. It is called before each request, so that the token can be renewed. A guest's page has none. */
+  /**
+   * Returns the caller's token. It is called before each request, so that the token can be renewed. A guest's page has
+   * none.
+   */
   token?: () => string | Promise<string>;
   /** Replaces the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>;
@@ -43,8 +46,8 @@ export function liveClasses({ baseUrl, token, fetch }: Options): LiveClasses {
 export class ProblemError extends Error {
   override readonly name = 'ProblemError';
   /**
-   * A stable code of the API. `gateway`: the response did not come from the API, as when it throttles. `not_modified`: the
-   * request had `If-None-Match`, and {@link answer} was not told what to return then.
+   * A stable code of the API. `gateway`: the response did not come from the API, as when it throttles. `not_modified`:
+   * the request had `If-None-Match`, and {@link answer} was not told what to return then.
    */
   readonly code: Problem['code'] | 'gateway' | 'not_modified';
   readonly status: number;
@@ -68,7 +71,10 @@ export class ProblemError extends Error {
   }
 }
 
-/** There was no response, as without a connection. Try again: every call with an `Idempotency-Key` or by reference is safe. */
+/**
+ * There was no response, as without a connection. Try again: every call with an `Idempotency-Key` or by reference is
+ * safe.
+ */
 export class NetworkError extends Error {
   override readonly name = 'NetworkError';
 
@@ -89,8 +95,8 @@ interface Outcome<T> {
 }
 
 /**
- * Returns the body of a success. Throws a {@link ProblemError} for another response, and a {@link NetworkError} without one.
- * An abort by the caller is thrown as it is.
+ * Returns the body of a success. Throws a {@link ProblemError} for another response, and a {@link NetworkError} without
+ * one. An abort by the caller is thrown as it is.
  *
  * @example
  * // `unchanged` is returned for a 304 response to `If-None-Match`.
@@ -112,8 +118,8 @@ function isAbort(cause: unknown): boolean {
 }
 
 /**
- * Creates a key for one press of a button. Send the same key with every repetition of the request, so that a second click
- * or a lost response creates no second class. Create a new key when the form is opened again.
+ * Creates a key for one press of a button. Send the same key with every repetition of the request, so that a second
+ * click or a lost response creates no second class. Create a new key when the form is opened again.
  */
 export function idempotencyKey(): string {
   return crypto.randomUUID();

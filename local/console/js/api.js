@@ -1,5 +1,5 @@
-// The API client of the console. A single-page application needs only this: a bearer token of the platform's issuer, JSON
-// requests and responses, and problem documents (RFC 9457) with a stable `code`.
+// The API client of the console. A single-page application needs only this: a bearer token of the platform's issuer,
+// JSON requests and responses, and problem documents (RFC 9457) with a stable `code`.
 import { store } from './store.js';
 import { OPERATIONS, PERSONAS } from './people.js';
 
@@ -53,8 +53,9 @@ export async function csv(as, path, query = '?format=csv') {
 }
 
 /**
- * Makes one call. `raw` is a body that is sent as it is, with the content type of `headers`. `as` selects the person for the token. Without it, the call goes to the local stack itself. Returns
- * `{status, data, headers}` or throws a `Problem`. `background` marks calls that no click caused.
+ * Makes one call. `raw` is a body that is sent as it is, with the content type of `headers`. `as` selects the person
+ * for the token. Without it, the call goes to the local stack itself. Returns `{status, data, headers}` or throws a
+ * `Problem`. `background` marks calls that no click caused.
  */
 export async function call({
   as,

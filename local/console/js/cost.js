@@ -42,8 +42,8 @@ function difference(before, after) {
 }
 
 /**
- * Runs a click: measures its cost, shows an error, and lets every view reload. Returns the result of `work`, or `undefined`
- * after an error. With `quiet` the error is thrown to the caller.
+ * Runs a click: measures its cost, shows an error, and lets every view reload. Returns the result of `work`, or
+ * `undefined` after an error. With `quiet` the error is thrown to the caller.
  */
 export async function click(label, work, { done, quiet = false } = {}) {
   working.set((n) => n + 1);

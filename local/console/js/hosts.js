@@ -16,7 +16,8 @@ const REASONS = {
   address_refused: 'Zoom does not accept the address.',
   name_refused: 'Zoom does not accept the person’s name.',
   not_allowed:
-    'The platform’s Zoom account does not allow this. Its app may lack a permission, or the account does not manage the domain.',
+    'The platform’s Zoom account does not allow this. Its app may lack a permission, or the account does not ' +
+    'manage the domain.',
   account_not_paid: 'The platform’s Zoom account has no paid plan.',
   invitation_expired: 'The invitation was not accepted within 30 days. Request the host again to send another one.',
   gone_at_zoom: 'The user was removed from the account at Zoom.',
@@ -29,8 +30,8 @@ const REASONS = {
 export const reasonText = (reason) => (reason ? REASONS[reason] || `The reason is ${reason}.` : '');
 
 /**
- * Returns the most licences that are needed at the same time on each day of the forecast, as `{from, to, needed, at}`. Each
- * entry of the forecast holds until the next one, and the last one until the end of the week.
+ * Returns the most licences that are needed at the same time on each day of the forecast, as `{from, to, needed, at}`.
+ * Each entry of the forecast holds until the next one, and the last one until the end of the week.
  */
 export function busiestByDay(forecast, nextMidnight, end) {
   const steps = forecast.map((entry, n) => ({

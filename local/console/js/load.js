@@ -13,8 +13,8 @@ export function changed() {
 const EVERY_MS = 12_000;
 
 /**
- * Returns `{data, problem, loading, reload}` for `read`. During a reload the previous data stays, so that the page does not
- * jump. A change of `key` clears it.
+ * Returns `{data, problem, loading, reload}` for `read`. During a reload the previous data stays, so that the page does
+ * not jump. A change of `key` clears it.
  */
 export function useLoad(key, read, { every = EVERY_MS } = {}) {
   const [state, setState] = useState({ key, data: undefined, problem: null, loading: true });

@@ -41,7 +41,8 @@ export function tell(problem) {
 }
 
 /**
- * Asks for confirmation before an irreversible action. Returns `null` for no, else `{text}` with the text typed into `field`.
+ * Asks for confirmation before an irreversible action. Returns `null` for no, else `{text}` with the text typed into
+ * `field`.
  */
 export function ask(asked) {
   return new Promise((resolve) => question.set({ ...asked, resolve }));

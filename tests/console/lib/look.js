@@ -36,8 +36,8 @@ const overflows = (page) =>
 
 /** What was taken, as a page to look through. */
 export function gallery(world, file = 'README.md') {
-  const row = (name) =>
-    `| ${name} | ${[...LOOKS, FORCED].map(([look]) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`).join(' | ')} |`;
+  const picture = (name, look) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`;
+  const row = (name) => `| ${name} | ${[...LOOKS, FORCED].map(([look]) => picture(name, look)).join(' | ')} |`;
   const head = [
     '# The console, view by view',
     '',

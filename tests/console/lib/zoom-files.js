@@ -80,9 +80,9 @@ async function sendSlowly(response, content) {
 }
 
 /**
- * Starts the server. Returns `{flags, asked, calls, network, stop}`: the browser's flags, the paths of the files and the
- * calls of Zoom's service that were requested, and the network, whose `state` is `good`, `slow` or `blocked`. Zoom's
- * service never answers while `network.service` is `silent`, and breaks the connection while it is `refusing`.
+ * Starts the server. Returns `{flags, asked, calls, network, stop}`: the browser's flags, the paths of the files and
+ * the calls of Zoom's service that were requested, and the network, whose `state` is `good`, `slow` or `blocked`.
+ * Zoom's service never answers while `network.service` is `silent`, and breaks the connection while it is `refusing`.
  */
 export async function serveZoom(directory) {
   const { pem, fingerprint } = certificate();

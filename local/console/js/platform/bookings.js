@@ -19,6 +19,12 @@ const MEETING = {
   none: ['quiet', 'Own link'],
 };
 
+/** The choices of `meeting` in a booking. */
+const MEETING_TIMES = [
+  ['now', 'With the booking'],
+  ['later', 'Days before the class'],
+];
+
 /** Returns the body that would make a class as it is, for another upsert. */
 function bodyOf(session) {
   const of = session;
@@ -42,7 +48,9 @@ function bodyOf(session) {
 
 export function Bookings() {
   const school = useSchool();
-  return html`<${Note} icon="calendar" title="One reference, one class"><p>A booking engine repeats its call as often as it likes. The difference to the class decides who hears of it.</p><//>
+  return html`<${Note} icon="calendar" title="One reference, one class">
+      <p>A booking engine repeats its call as often as it likes.${' '}
+      The difference to the class decides who hears of it.</p><//>
     <${Loaded} of=${school} lines=${1}>${(of) => html`<${Confirm} of=${of} /><${List} of=${of} />`}<//>`;
 }
 
@@ -77,14 +85,20 @@ function Confirm({ of }) {
       setProblem(refused);
     }
   };
-  return html`<form class="card form-card" onSubmit=${confirm} aria-label="Confirm a booking"><h3>Confirm a booking</h3><${ProblemNote} of=${problem} />
-    <div class="row"><${Text} label="Reference" value=${draft.ref} onInput=${set('ref')} hint="The same reference changes the class." required />
+  return html`<form class="card form-card" onSubmit=${confirm} aria-label="Confirm a booking">
+    <h3>Confirm a booking</h3><${ProblemNote} of=${problem} />
+    <div class="row"><${Text} label="Reference" value=${draft.ref} onInput=${set('ref')}
+        hint="The same reference changes the class." required />
       <${Text} label="Title" value=${draft.title} onInput=${set('title')} error=${errors.title} required /></div>
-    <div class="row"><${Select} label="Trainer" value=${draft.trainer} onChange=${set('trainer')} options=${options(of.trainers)} error=${errors.trainer_id} />
-      <${Select} label="Student" value=${draft.student} onChange=${set('student')} options=${options(of.students)} error=${errors['invitees[0].user_id']} /></div>
-    <div class="row"><${Text} label="Day" type="date" value=${draft.day} onInput=${set('day')} error=${errors.starts_at} required />
+    <div class="row"><${Select} label="Trainer" value=${draft.trainer} onChange=${set('trainer')}
+        options=${options(of.trainers)} error=${errors.trainer_id} />
+      <${Select} label="Student" value=${draft.student} onChange=${set('student')}
+        options=${options(of.students)} error=${errors['invitees[0].user_id']} /></div>
+    <div class="row"><${Text} label="Day" type="date" value=${draft.day} onInput=${set('day')}
+        error=${errors.starts_at} required />
       <${Text} label="Time" type="time" value=${draft.time} onInput=${set('time')} required />
-      <${Select} label="Zoom meeting" value=${draft.meeting} onChange=${set('meeting')} options=${[['now', 'With the booking'], ['later', 'Days before the class']]} error=${errors.meeting} /></div>
+      <${Select} label="Zoom meeting" value=${draft.meeting} onChange=${set('meeting')}
+        options=${MEETING_TIMES} error=${errors.meeting} /></div>
     <footer class="form-foot"><${Button} type="submit" kind="primary">Confirm booking<//></footer></form>`;
 }
 
@@ -101,8 +115,11 @@ function List({ of }) {
   });
   return html`<${Loaded} of=${list} height=${70}>${(classes) =>
     classes.length
-      ? html`<ul class="card people hosts" aria-label="Bookings">${classes.map((session) => html`<${Booking} key=${session.id} of=${session} name=${of.name} />`)}</ul>`
-      : html`<${Empty} icon="calendar" title="No bookings yet">Classes that were made under a reference appear here.<//>`}<//>`;
+      ? html`<ul class="card people hosts" aria-label="Bookings">${classes.map(
+          (session) => html`<${Booking} key=${session.id} of=${session} name=${of.name} />`,
+        )}</ul>`
+      : html`<${Empty} icon="calendar" title="No bookings yet">
+          Classes that were made under a reference appear here.<//>`}<//>`;
 }
 
 function Booking({ of, name }) {
@@ -113,6 +130,7 @@ function Booking({ of, name }) {
     const starts_at = new Date(new Date(held.starts_at).getTime() + 86_400_000).toISOString();
     return backEnd.put(path(ref), { ...bodyOf(held), starts_at });
   };
+  const move = () => click('Move a booking', later, { done: `${ref} is moved.` });
   const cancel = async () => {
     const sure = await ask({
       title: `Cancel ${ref}?`,
@@ -123,13 +141,15 @@ function Booking({ of, name }) {
     if (sure) await click('Cancel a booking', () => backEnd.delete(path(ref)), { done: `${ref} is cancelled.` });
   };
   const ahead = of.status === 'scheduled';
-  return html`<li><div class="host"><p><strong>${of.title}</strong> <${Status} of=${of.status} /> ${ahead && html`<${Badge} tone=${tone}>${word}<//>`}</p>
-      <p class="fine"><code>${ref}</code> · ${name(of.trainer_id)} · ${day(of.starts_at, HERE)}, ${hour(of.starts_at, HERE)}</p>
+  return html`<li><div class="host"><p><strong>${of.title}</strong> <${Status} of=${of.status} />${' '}
+        ${ahead && html`<${Badge} tone=${tone}>${word}<//>`}</p>
+      <p class="fine"><code>${ref}</code> · ${name(of.trainer_id)} ·${' '}
+        ${day(of.starts_at, HERE)}, ${hour(of.starts_at, HERE)}</p>
       ${ahead && of.meeting_at && html`<p class="fine">The meeting is made from ${stamp(of.meeting_at, HERE)} on.</p>`}
       ${of.triggered_by && html`<p class="fine">Paid with <code>${of.triggered_by}</code></p>`}</div>
     ${
       ahead &&
-      html`<div class="acts"><${Button} small label=${`Move by a day: ${ref}`} onClick=${() => click('Move a booking', later, { done: `${ref} is moved.` })}>Move by a day<//>
+      html`<div class="acts"><${Button} small label=${`Move by a day: ${ref}`} onClick=${move}>Move by a day<//>
       <${Button} small kind="danger-quiet" label=${`Cancel ${ref}`} onClick=${cancel}>Cancel<//></div>`
     }</li>`;
 }

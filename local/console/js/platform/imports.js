@@ -27,8 +27,14 @@ function term(school) {
 
 export function Imports() {
   const school = useSchool();
-  return html`<${Note} icon="download" title="Up to 1,000 classes at a time"><p>Each line is a booking with its reference. The meetings are made later, some days before each class.</p><//>
+  return html`<${Note} icon="download" title="Up to 1,000 classes at a time">
+      <p>Each line is a booking with its reference.${' '}
+      The meetings are made later, some days before each class.</p><//>
     <${Loaded} of=${school} lines=${1}>${(of) => html`<${Lines} of=${of} />`}<//>`;
+}
+
+function Rejected({ of }) {
+  return html`<tr><td class="num">${of.line}</td><td><code>${of.code}</code></td></tr>`;
 }
 
 function Lines({ of }) {
@@ -57,12 +63,17 @@ function Lines({ of }) {
     <footer class="form-foot"><${Button} type="submit" kind="primary">Import<//></footer></form>
     ${
       answer &&
-      html`<section class="card" aria-label="Answer" aria-live="polite"><p><${Badge} tone="good">${answer.accepted} accepted<//> ${answer.rejected_count > 0 && html`<${Badge} tone="bad">${answer.rejected_count} rejected<//>`}</p>
+      html`<section class="card" aria-label="Answer" aria-live="polite">
+      <p><${Badge} tone="good">${answer.accepted} accepted<//>${' '}
+        ${answer.rejected_count > 0 && html`<${Badge} tone="bad">${answer.rejected_count} rejected<//>`}</p>
       ${
         answer.rejected.length > 0 &&
-        html`<div class="table-wrap" tabindex="0" role="region" aria-label="Rejected lines"><table><thead><tr><th scope="col" class="num">Line</th><th scope="col">Code</th></tr></thead>
-        <tbody>${answer.rejected.map((line) => html`<tr key=${line.line}><td class="num">${line.line}</td><td><code>${line.code}</code></td></tr>`)}</tbody></table></div>`
+        html`<div class="table-wrap" tabindex="0" role="region" aria-label="Rejected lines"><table>
+        <thead><tr><th scope="col" class="num">Line</th><th scope="col">Code</th></tr></thead>
+        <tbody>${answer.rejected.map((line) => html`<${Rejected} key=${line.line} of=${line} />`)}</tbody>
+        </table></div>`
       }
-      ${answer.next_line && html`<p class="fine">The time was up. Send the rest from line ${answer.next_line}.</p>`}</section>`
+      ${answer.next_line && html`<p class="fine">The time was up. Send the rest from line ${answer.next_line}.</p>`}
+    </section>`
     }`;
 }

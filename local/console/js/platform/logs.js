@@ -10,7 +10,8 @@ import { Switch, Text } from '../parts/form.js';
 const MOST = 200;
 
 export function Logs() {
-  return html`<${Note} icon="search" title="For support"><p>These pages need the role <code>admin</code>. Erased people are absent.</p><//>
+  return html`<${Note} icon="search" title="For support"><p>These pages need the role <code>admin</code>.${' '}
+      Erased people are absent.</p><//>
     <${Clicks} /><${Events} />`;
 }
 
@@ -22,15 +23,17 @@ function Clicks() {
     <${Loaded} of=${list} height=${50}>${(clicks) =>
       clicks.length
         ? html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Clicks on start and join"><table>
-      <thead><tr><th scope="col">At</th><th scope="col">Person</th><th scope="col">Click</th><th scope="col">Outcome</th><th scope="col">Class</th></tr></thead>
-      <tbody>${clicks.map(
-        (
-          each,
-          n,
-        ) => html`<tr key=${n}><th scope="row">${stamp(each.at, HERE)}</th><td>${each.user_id || each.email || '–'}</td><td>${each.action}</td>
-        <td><${Badge} tone=${each.outcome === 'admitted' ? 'good' : 'warn'}>${each.outcome.replaceAll('_', ' ')}<//></td><td>${each.title}</td></tr>`,
-      )}</tbody></table></div>`
+      <thead><tr><th scope="col">At</th><th scope="col">Person</th><th scope="col">Click</th>
+        <th scope="col">Outcome</th><th scope="col">Class</th></tr></thead>
+      <tbody>${clicks.map((each, n) => html`<${Click} key=${n} of=${each} />`)}</tbody></table></div>`
         : html`<${Empty} icon="search" title="No clicks on this day">Open a class as Tara or Sam.<//>`}<//></section>`;
+}
+
+function Click({ of }) {
+  return html`<tr><th scope="row">${stamp(of.at, HERE)}</th><td>${of.user_id || of.email || '–'}</td>
+    <td>${of.action}</td>
+    <td><${Badge} tone=${of.outcome === 'admitted' ? 'good' : 'warn'}>${of.outcome.replaceAll('_', ' ')}<//></td>
+    <td>${of.title}</td></tr>`;
 }
 
 function Events() {
@@ -42,8 +45,11 @@ function Events() {
     setWanted(draft);
   };
   return html`<section aria-label="Events"><h3>Events of Zoom</h3>
-    <form class="card form-card" onSubmit=${look} aria-label="Find events"><div class="row"><${Text} label="Meeting number" inputmode="numeric" value=${draft.number} onInput=${set('number')} required />
-      <${Text} label="Event" optional value=${draft.event} onInput=${set('event')} placeholder="meeting.started" /></div>
+    <form class="card form-card" onSubmit=${look} aria-label="Find events">
+      <div class="row"><${Text} label="Meeting number" inputmode="numeric" value=${draft.number}
+        onInput=${set('number')} required />
+      <${Text} label="Event" optional value=${draft.event}
+        onInput=${set('event')} placeholder="meeting.started" /></div>
       <${Switch} label="With the stored payload" checked=${draft.raw} onChange=${set('raw')} />
       <footer class="form-foot"><${Button} type="submit" kind="primary">Find<//></footer></form>
     ${wanted && html`<${Found} key=${JSON.stringify(wanted)} of=${wanted} />`}</section>`;

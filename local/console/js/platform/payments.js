@@ -24,11 +24,13 @@ const STATES = {
 export function Payments() {
   const school = useSchool();
   const ids = useStore(paid);
-  return html`<${Note} icon="key" title="A payment is carried out once"><p>Repeating it changes nothing. A refund withdraws the place, and cancels the classes that were made for this student alone.</p><//>
+  return html`<${Note} icon="key" title="A payment is carried out once"><p>Repeating it changes nothing.${' '}
+      A refund withdraws the place, and cancels the classes that were made for this student alone.</p><//>
     <${Loaded} of=${school} lines=${1}>${(of) => html`<${Pay} of=${of} />`}<//>
     ${
       ids.length
-        ? html`<ul class="card people hosts" aria-label="Payments">${ids.map((id) => html`<${Payment} key=${id} id=${id} />`)}</ul>`
+        ? html`<ul class="card people hosts" aria-label="Payments">
+          ${ids.map((id) => html`<${Payment} key=${id} id=${id} />`)}</ul>`
         : html`<${Empty} icon="key" title="No payments yet">Payments of this visit appear here.<//>`
     }`;
 }
@@ -71,17 +73,30 @@ function Pay({ of }) {
       setProblem(refused);
     }
   };
-  return html`<form class="card form-card" onSubmit=${pay} aria-label="Pay"><h3>Somebody pays</h3><${ProblemNote} of=${problem} />
+  return html`<form class="card form-card" onSubmit=${pay} aria-label="Pay">
+    <h3>Somebody pays</h3><${ProblemNote} of=${problem} />
     <div class="row"><${Text} label="Payment" value=${draft.id} onInput=${set('id')} required />
-      <${Select} label="Student" value=${draft.student} onChange=${set('student')} options=${options(of.students)} error=${errors.user_id} /></div>
-    <div class="row"><${Select} label="Place in a course" value=${draft.course} onChange=${set('course')} options=${[['', 'None'], ...options(of.courses)]} error=${errors.course_id} />
-      <${Select} label="A class with" value=${draft.trainer} onChange=${set('trainer')} options=${[['', 'Nobody'], ...options(of.trainers)]} error=${errors.trainer_id} /></div>
+      <${Select} label="Student" value=${draft.student} onChange=${set('student')}
+        options=${options(of.students)} error=${errors.user_id} /></div>
+    <div class="row"><${Select} label="Place in a course" value=${draft.course} onChange=${set('course')}
+        options=${[['', 'None'], ...options(of.courses)]} error=${errors.course_id} />
+      <${Select} label="A class with" value=${draft.trainer} onChange=${set('trainer')}
+        options=${[['', 'Nobody'], ...options(of.trainers)]} error=${errors.trainer_id} /></div>
     ${
       draft.trainer &&
-      html`<div class="row"><${Text} label="Title" value=${draft.title} onInput=${set('title')} error=${errors.title} required />
-      <${Text} label="Day" type="date" value=${draft.day} onInput=${set('day')} error=${errors.starts_at} required /><${Text} label="Time" type="time" value=${draft.time} onInput=${set('time')} required /></div>`
+      html`<div class="row"><${Text} label="Title" value=${draft.title} onInput=${set('title')}
+        error=${errors.title} required />
+      <${Text} label="Day" type="date" value=${draft.day} onInput=${set('day')}
+        error=${errors.starts_at} required />
+      <${Text} label="Time" type="time" value=${draft.time} onInput=${set('time')} required /></div>`
     }
     <footer class="form-foot"><${Button} type="submit" kind="primary">Pay<//></footer></form>`;
+}
+
+function progress({ total, created, failed }) {
+  if (!total) return 'No classes';
+  const refused = failed ? `, ${failed} refused` : '';
+  return `${created} of ${total} classes made${refused}`;
 }
 
 function Payment({ id }) {
@@ -98,7 +113,11 @@ function Payment({ id }) {
   return html`<${Loaded} of=${read} lines=${1} height=${40}>${(of) => {
     const [tone, word] = STATES[of.state] || ['quiet', of.state];
     return html`<li><div class="host"><p><strong>${id}</strong> <${Badge} tone=${tone}>${word}<//></p>
-        <p class="fine">${of.total ? `${of.created} of ${of.total} classes made${of.failed ? `, ${of.failed} refused` : ''}` : 'No classes'}</p></div>
-      ${!of.state.startsWith('refund') && html`<div class="acts"><${Button} small kind="danger-quiet" label=${`Refund ${id}`} onClick=${refund}>Refund<//></div>`}</li>`;
+        <p class="fine">${progress(of)}</p></div>
+      ${
+        !of.state.startsWith('refund') &&
+        html`<div class="acts"><${Button} small kind="danger-quiet" label=${`Refund ${id}`}
+          onClick=${refund}>Refund<//></div>`
+      }</li>`;
   }}<//>`;
 }
