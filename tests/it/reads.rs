@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
@@ -384,7 +385,7 @@ async fn reads_have_the_time_of_the_server() {
     let lists = [(&trainer, "/v1/sessions"), (&student, "/v1/me/sessions")];
     let single = [(&trainer, path.as_str()), (&student, path.as_str())];
     for (token, path) in lists.into_iter().chain(single) {
-        let response = world.get(token, path).await;
+        let response = world.call(Method::GET, path, token, None, &[]).await;
         assert_eq!(response.headers["date"], "Sat, 21 Nov 2026 09:01:30 GMT", "{path}");
         assert_eq!(response.expect(200)["server_time"], now, "{path}");
     }
