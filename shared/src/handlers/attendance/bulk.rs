@@ -10,7 +10,7 @@ use crate::domain::attendance::override_request::{OverrideRequest, RowOverride};
 use crate::domain::attendance::{AttendeeId, ReportRow};
 use crate::domain::refusal::{FieldError, Refusal};
 
-/// Rows in one request. A page of a trainer's list shows fewer, and their writes take six transactions.
+/// Rows in one request. A page of a trainer's list shows fewer, and their writes take seven transactions.
 pub const ROWS_LIMIT: usize = 300;
 
 #[derive(Deserialize)]
