@@ -8,7 +8,9 @@ impl AttendanceScenario {
         let service = self.world.service().await;
         for n in 6..=count {
             let path = format!("/v1/directory/courses/course-1/enrollments/student-{n}");
-            let body = json!({"email": format!("student{n}@example.test"), "name": format!("Student {n}"), "access_granted": true});
+            let email = format!("student{n}@example.test");
+            let name = format!("Student {n}");
+            let body = json!({"email": email, "name": name, "access_granted": true});
             self.world.put(&service, &path, body).await.expect(200);
         }
     }

@@ -75,7 +75,9 @@ async fn course_attendance_is_that_of_its_reports_at_every_time() {
         (&first["classes"][1], &first["email"]),
         (&Value::Null, &json!("student1@example.test"))
     );
-    let totals = json!({"held": 1, "present": 1, "late": 0, "left_early": 0, "absent": 0, "excused": 0, "percent": 100.0});
+    let totals = json!({
+        "held": 1, "present": 1, "late": 0, "left_early": 0, "absent": 0, "excused": 0, "percent": 100.0,
+    });
     assert_eq!(first["totals"], totals);
     assert_eq!(student(&page, "student-2")["totals"]["absent"], 1);
 
