@@ -1,5 +1,6 @@
 //! Erases a person from one session.
 
+use futures::future::OptionFuture;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{ErasedPerson, Pass};
@@ -46,10 +47,7 @@ pub(super) async fn erase_from_session(
     let mut marker = person.marker(session);
     let may_have_traces = may_have_traces(session, now);
     let meeting = session.meeting.id.filter(|_| may_have_traces);
-    let items = match meeting {
-        Some(meeting) => Some(store.meeting_items(meeting).await?),
-        None => None,
-    };
+    let items = OptionFuture::from(meeting.map(|id| store.meeting_items(id))).await.transpose()?;
     let (attempts, views) = match may_have_traces {
         true => find_clicks(store, session, &marker).await?,
         false => Default::default(),
