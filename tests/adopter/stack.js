@@ -18,11 +18,20 @@ async function freePort() {
 export class Refused extends Error {
   constructor(method, path, status, body, retryAfter) {
     super(`${method} ${path}: ${status} ${JSON.stringify(body)}`);
-    Object.assign(this, { status, body, retryAfter });
+    this.status = status;
+    this.body = body;
+    this.retryAfter = retryAfter;
   }
 }
 
-/** Returns the body of a success, and throws `Refused` otherwise. */
+/**
+ * Returns the body of a success, and throws `Refused` otherwise.
+ *
+ * @param {string} base
+ * @param {string} method
+ * @param {string} path
+ * @param {{token?: string, body?: unknown, lines?: string, headers?: Record<string, string>}} [options]
+ */
 async function call(base, method, path, { token, body, lines, headers } = {}) {
   const type = lines === undefined ? 'application/json' : 'application/x-ndjson';
   const response = await fetch(base + path, {

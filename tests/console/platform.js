@@ -34,7 +34,7 @@ export function platform(world) {
     await note(page, 'booking-1 is moved');
     const [after] = await classes('booking-1');
     equal(after.id, before.id);
-    equal(new Date(after.starts_at) - new Date(before.starts_at), 86_400_000, 'milliseconds');
+    equal(Date.parse(after.starts_at) - Date.parse(before.starts_at), 86_400_000, 'milliseconds');
     await inspect(world, page, 'platform-bookings');
   });
 

@@ -4,7 +4,11 @@ import { as, scene, card } from './lib/people.js';
 import { test, holds } from './lib/runner.js';
 import { TITLES } from './walk.js';
 
-/** `[name, open]`: `open` navigates to a view and returns the page to inspect. */
+/**
+ * `[name, open]`: `open` navigates to a view and returns the page to inspect.
+ *
+ * @returns {[string, () => Promise<any>][]}
+ */
 export function views_of(world) {
   const { page, rooms } = world;
   const home = async (name) => {

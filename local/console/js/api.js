@@ -5,15 +5,18 @@ import { OPERATIONS, PERSONAS } from './people.js';
 
 /** An error response of the API. `errors` lists the invalid fields of a form. */
 export class Problem extends Error {
+  /** @param {{title?: string, detail?: string, code?: string, status?: number, [member: string]: any}} told */
   constructor(told) {
     super(told.detail || told.title);
+    this.status = told.status;
+    this.code = told.code;
     Object.assign(this, told);
     this.errors = told.errors || [];
   }
 }
 
 /** The last calls, newest first, for the drawer. */
-export const calls = store([]);
+export const calls = store(/** @type {any[]} */ ([]));
 const KEPT = 60;
 let count = 0;
 
@@ -44,7 +47,7 @@ export async function token(key) {
 /** Returns a CSV with all its pages. The `Link` header of a page has the query of the next one. */
 export async function csv(as, path, query = '?format=csv') {
   const pages = [];
-  for (let next = query; next; ) {
+  for (let next = /** @type {string | undefined} */ (query); next; ) {
     const { data, headers } = await call({ as, path: path + next, text: true });
     pages.push(data ?? '');
     next = headers.get('link')?.match(/^<([^>]+)>; rel="next"$/)?.[1];
@@ -56,6 +59,9 @@ export async function csv(as, path, query = '?format=csv') {
  * Makes one call. `raw` is a body that is sent as it is, with the content type of `headers`. `as` selects the person
  * for the token. Without it, the call goes to the local stack itself. Returns `{status, data, headers}` or throws a
  * `Problem`. `background` marks calls that no click caused.
+ *
+ * @param {import('./api-types.js').Call} call
+ * @returns {Promise<{status: number, data: any, headers: Headers}>}
  */
 export async function call({
   as,
@@ -140,16 +146,21 @@ export async function call({
   return { status: answer.status, data: data === '' ? null : data, headers: answer.headers };
 }
 
-/** Returns the API client of one person. */
+/**
+ * Returns the API client of one person. Its paths, bodies and responses are typed from openapi.yaml.
+ *
+ * @param {string} as
+ * @returns {import('./api-types.js').Api}
+ */
 export function api(as) {
   const verb = (method) => async (path, body, headers) => (await call({ as, method, path, body, headers })).data;
-  return {
+  return /** @type {any} */ ({
     get: async (path, background = true) => (await call({ as, path, background })).data,
     post: verb('POST'),
     put: verb('PUT'),
     delete: verb('DELETE'),
     call: (options) => call({ as, ...options }),
-  };
+  });
 }
 
 /** The routes of the local stack, which deployments do not have. */
@@ -159,14 +170,18 @@ export const stack = {
   delete: async (path) => (await call({ method: 'DELETE', path })).data,
 };
 
-/** Reads all pages of a list. */
+/**
+ * Reads all pages of a list.
+ *
+ * @type {import('./api-types.js').All}
+ */
 export async function all(as, path, most = 1000) {
-  const items = [];
+  const items = /** @type {any[]} */ ([]);
   let cursor = null;
   do {
     const join = path.includes('?') ? '&' : '?';
     const next = cursor ? `${path}${join}cursor=${encodeURIComponent(cursor)}` : path;
-    const page = await api(as).get(next);
+    const { data: page } = await call({ as, path: next, background: true });
     items.push(...page.items);
     cursor = page.next_cursor;
   } while (cursor && items.length < most);

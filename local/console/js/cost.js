@@ -44,6 +44,12 @@ function difference(before, after) {
 /**
  * Runs a click: measures its cost, shows an error, and lets every view reload. Returns the result of `work`, or
  * `undefined` after an error. With `quiet` the error is thrown to the caller.
+ *
+ * @template T
+ * @param {string} label
+ * @param {() => T | Promise<T>} work
+ * @param {{done?: string | ((result: T) => string), quiet?: boolean}} [options]
+ * @returns {Promise<T | undefined>}
  */
 export async function click(label, work, { done, quiet = false } = {}) {
   working.set((n) => n + 1);

@@ -15,9 +15,16 @@ const EVERY_MS = 12_000;
 /**
  * Returns `{data, problem, loading, reload}` for `read`. During a reload the previous data stays, so that the page does
  * not jump. A change of `key` clears it.
+ *
+ * @template T
+ * @param {string} key
+ * @param {() => Promise<T>} read
+ * @returns {{data: T | undefined, problem: any, loading: boolean, reload: () => Promise<void>}}
  */
 export function useLoad(key, read, { every = EVERY_MS } = {}) {
-  const [state, setState] = useState({ key, data: undefined, problem: null, loading: true });
+  /** @type {{key: string, data: T | undefined, problem: any, loading: boolean}} */
+  const initial = { key, data: undefined, problem: null, loading: true };
+  const [state, setState] = useState(initial);
   const turn = useRef(0);
   const latest = useRef(read);
   latest.current = read;
@@ -49,6 +56,6 @@ export function useLoad(key, read, { every = EVERY_MS } = {}) {
     return () => clearInterval(timer);
   }, [reload, every]);
 
-  const current = state.key === key ? state : { data: undefined, problem: null, loading: true };
+  const current = state.key === key ? state : initial;
   return { ...current, reload };
 }

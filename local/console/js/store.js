@@ -1,6 +1,10 @@
 // An observable value.
 import { useState, useEffect } from './ui.js';
 
+/**
+ * @template T
+ * @param {T} initial
+ */
 export function store(initial) {
   let value = initial;
   const watchers = new Set();

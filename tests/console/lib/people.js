@@ -14,7 +14,7 @@ export async function scene(page, name) {
 }
 
 /** Goes through Zoom's consent page, in the window that the console opens for it. */
-export async function consent(page, { decision = 'Allow', without = [], account } = {}) {
+export async function consent(page, { decision = 'Allow', without = [], account = '' } = {}) {
   const button = page.getByRole('button', { name: /^(Connect|Reconnect) Zoom$/ });
   const [zoom] = await Promise.all([page.context().waitForEvent('page'), button.click()]);
   await zoom.getByRole('heading', { name: /to use your Zoom account/ }).waitFor();

@@ -2,6 +2,7 @@
 // files are not part of this repository, and every other host of Zoom is unknown to the browser.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { extname, join, normalize, resolve } from 'node:path';
@@ -108,8 +109,9 @@ export async function serveZoom(directory) {
       else response.end(content);
     }
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = `127.0.0.1:${server.address().port}`;
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const address = `127.0.0.1:${port}`;
   const hosts = ['source.zoom.us', 'zoom.us'].map((host) => `MAP ${host}:443 ${address}`);
   return {
     asked,

@@ -25,7 +25,7 @@ const covered = (page) =>
  */
 const pane = (page) =>
   page.evaluate(() => {
-    const frame = document.querySelector('.stage iframe');
+    const frame = /** @type {HTMLIFrameElement} */ (document.querySelector('.stage iframe'));
     const main = document.querySelector('.room-main').getBoundingClientRect();
     const of = frame.getBoundingClientRect();
     const sheet = document.querySelector('.poll-panel.sheet:not([hidden])');

@@ -35,7 +35,11 @@ async function emit(page, status) {
 }
 
 export function tests({ browser, base, zoom, world, looks }) {
-  /** A student's room in a browser of its own. */
+  /**
+   * A student's room in a browser of its own.
+   *
+   * @param {{size?: string, lang?: string, options?: object, before?: Function, as?: string}} [options]
+   */
   const room = async ({ size = 'desk', lang = 'en', options = {}, before, as = 'sam' } = {}) => {
     const { context } = await open(browser, base, { viewport: SIZES[size], ...options });
     const page = await context.newPage();

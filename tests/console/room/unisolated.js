@@ -1,4 +1,5 @@
 // The stack without the headers that isolate the room, as a browser sees it that does not know them.
+import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 
 const ISOLATING = ['cross-origin-opener-policy', 'cross-origin-embedder-policy'];
@@ -15,9 +16,10 @@ export async function unisolated(base) {
     passed.on('error', () => outgoing.destroy());
     incoming.pipe(passed);
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
   return {
-    address: `http://localhost:${server.address().port}`,
+    address: `http://localhost:${port}`,
     stop() {
       server.closeAllConnections();
       server.close();

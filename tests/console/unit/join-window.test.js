@@ -8,7 +8,11 @@ const START = Date.parse('2026-12-03T10:00:00Z');
 const at = (minutes) => START + minutes * MINUTE_MS;
 const time = (minutes) => new Date(at(minutes)).toISOString();
 
-/** A class of an hour. Its window opens so many minutes before it. */
+/**
+ * A class of an hour. Its window opens so many minutes before it.
+ *
+ * @param {{opens?: number, join?: string, [field: string]: any}} [fields]
+ */
 const session = ({ opens = 15, join = 'open', ...more } = {}) => ({
   status: 'scheduled',
   starts_at: time(0),
@@ -35,6 +39,7 @@ test('start follows the window of the deployment', () => {
 });
 
 test('start is refused with the reason why there is no meeting', () => {
+  /** @type {[object, string][]} */
   const cases = [
     [{ drift: ['title', 'deleted'] }, 'deleted'],
     [{ join: 'no_meeting_yet' }, 'deleted'],

@@ -105,12 +105,12 @@ test('a download reports bytes, and fails when nothing arrives', async (context)
   assert.deepEqual(reports.at(-1), [14, 14]);
   const stalled = (_, { signal }) =>
     body([1], () => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')))));
-  globalThis.fetch.mock.mockImplementation(stalled);
+  /** @type {any} */ (globalThis.fetch).mock.mockImplementation(stalled);
   await assert.rejects(
     download([{ url: 'a', bytes: 7 }], () => {}, { stalledMs: 20 }),
     { code: 'sdk_not_loaded' },
   );
-  globalThis.fetch.mock.mockImplementation(async () => ({ ok: false, status: 404 }));
+  /** @type {any} */ (globalThis.fetch).mock.mockImplementation(async () => ({ ok: false, status: 404 }));
   await assert.rejects(
     download([{ url: 'a', bytes: 7 }], () => {}),
     { code: 'sdk_not_loaded' },

@@ -10,7 +10,7 @@ export function Dialog({ title, onClose, children, wide }) {
   const dialog = useRef(null);
   const id = useId();
   useLayoutEffect(() => {
-    const before = document.activeElement;
+    const before = /** @type {HTMLElement} */ (document.activeElement);
     dialog.current.showModal();
     return () => before?.focus?.();
   }, []);

@@ -127,6 +127,7 @@ function NoticeItem({ of, onOpen, onAct }) {
 
 export function Notices({ as }) {
   const list = useLoad(`notices ${as}`, () => api(as).get('/v1/me/notifications?limit=50'));
+  /** @type {(notice: any, what: 'read' | 'dismiss', label: string, done?: string) => Promise<any>} */
   const act = (notice, what, label, done) =>
     click(label, () => api(as).post(`/v1/me/notifications/${notice.id}/${what}`), { done });
   const open = async (notice) => {

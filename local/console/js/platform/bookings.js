@@ -10,6 +10,7 @@ import { Badge, Button, Empty, Loaded, Note, ProblemNote, Status } from '../part
 import { Select, Text } from '../parts/form.js';
 import { backEnd, daysAhead, options, startOf, useSchool } from './school.js';
 
+/** @type {(ref: string) => `/v1/sessions/by-ref/${string}`} */
 const path = (ref) => `/v1/sessions/by-ref/${encodeURIComponent(ref)}`;
 
 const MEETING = {
@@ -25,7 +26,11 @@ const MEETING_TIMES = [
   ['later', 'Days before the class'],
 ];
 
-/** Returns the body that would make a class as it is, for another upsert. */
+/**
+ * Returns the body that would make a class as it is, for another upsert.
+ *
+ * @returns {import('../api-types.js').Schemas['UpsertSession']}
+ */
 function bodyOf(session) {
   const of = session;
   return {
@@ -69,6 +74,7 @@ function Confirm({ of }) {
   const confirm = async (event) => {
     event.preventDefault();
     setProblem(null);
+    /** @type {import('../api-types.js').Schemas['UpsertSession']} */
     const body = {
       trainer_id: draft.trainer,
       title: draft.title,
@@ -77,7 +83,7 @@ function Confirm({ of }) {
       starts_at: startOf(draft),
       timezone: HERE,
       duration_minutes: 60,
-      meeting: draft.meeting,
+      meeting: /** @type {'now' | 'later'} */ (draft.meeting),
     };
     try {
       await click('Confirm a booking', () => backEnd.put(path(draft.ref), body), { quiet: true, done: 'Confirmed.' });

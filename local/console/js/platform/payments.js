@@ -9,6 +9,7 @@ import { Badge, Button, Empty, Loaded, Note, ProblemNote } from '../parts/basic.
 import { Select, Text } from '../parts/form.js';
 import { backEnd, daysAhead, options, startOf, useSchool } from './school.js';
 
+/** @type {(id: string) => `/v1/payments/${string}`} */
 const path = (id) => `/v1/payments/${encodeURIComponent(id)}`;
 
 /** The payments of this visit. The platform knows its payments, so the API has no list of them. */
@@ -52,6 +53,7 @@ function Pay({ of }) {
   const pay = async (event) => {
     event.preventDefault();
     setProblem(null);
+    /** @type {import('../api-types.js').Schemas['PaymentRequest']['sessions'][0]} */
     const lesson = {
       trainer_id: draft.trainer,
       title: draft.title,
@@ -61,6 +63,7 @@ function Pay({ of }) {
       timezone: HERE,
       duration_minutes: 30,
     };
+    /** @type {import('../api-types.js').Schemas['PaymentRequest']} */
     const body = {
       user_id: draft.student,
       ...(draft.course && { course_id: draft.course }),

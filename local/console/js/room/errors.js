@@ -72,7 +72,11 @@ const CURED_BY_A_NEW_JOIN = new Set([3265, 3623, 3636, 3705]);
 
 export const isCuredByNewJoin = (problem) => CURED_BY_A_NEW_JOIN.has(problem.zoom);
 
-/** An error of Zoom's client, or of its loading, as a problem like those of the API. */
+/**
+ * An error of Zoom's client, or of its loading, as a problem like those of the API.
+ *
+ * @param {{code: string | number, detail?: string}} error
+ */
 export function clientProblem({ code, detail }) {
   const problem = new Error(detail || '');
   const isOfZoom = typeof code === 'number';

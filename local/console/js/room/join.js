@@ -27,7 +27,9 @@ const mayPass = ({ status }) => !(status >= 400 && status < 500) || status === 4
  * `inside` (the simulated room), `zoom`, `dropped` (the page joins again by itself) or `left`.
  */
 export function useJoin({ client, name, language, session }) {
-  const [state, setState] = useState({ at: 'lobby' });
+  /** @type {{at: string, [detail: string]: any}} */
+  const initial = { at: 'lobby' };
+  const [state, setState] = useState(initial);
   const turn = useRef(0);
   // Timers must call the function of the latest render.
   const latest = useRef(null);
@@ -52,7 +54,7 @@ export function useJoin({ client, name, language, session }) {
     return true;
   };
 
-  const join = async ({ prefer, attempt = null } = {}) => {
+  const join = async (/** @type {{prefer?: 'link', attempt?: number}} */ { prefer, attempt = null } = {}) => {
     const mine = ++turn.current;
     const isCurrent = () => mine === turn.current;
     const clickedAt = performance.now();

@@ -63,6 +63,7 @@ function Room() {
   const session = useLoad(access.key, access.session, { every: interval });
   const disclaimer = useLoad(`disclaimer ${access.key}`, access.disclaimer, { every: 0 });
   const owner = Boolean(session.data?.meeting);
+  /** @type {{current: (dropped: boolean) => void}} */
   const ended = useRef(() => {});
   const client = useClient(stage, (dropped) => ended.current(dropped));
   const joining = useJoin({ client, name, language, session: session.data });

@@ -136,6 +136,7 @@ function OpenPoll({ as, session, poll, owner, word, look }) {
   const [chosen, setChosen] = useState(mine);
   const [again, setAgain] = useState(false);
   const [missing, setMissing] = useState(false);
+  /** @type {`/v1/sessions/${string}/polls/${string}`} */
   const base = `/v1/sessions/${session.id}/polls/${poll.id}`;
   const voting = !owner && (mine.length === 0 || again);
   const vote = async (event) => {
@@ -199,6 +200,7 @@ function Launch({ as, session, word, look }) {
   const errors = Object.fromEntries((problem?.errors || []).map((error) => [error.field, error.message]));
   const launch = async (event) => {
     event.preventDefault();
+    /** @type {import('../api-types.js').Schemas['LaunchPoll']} */
     const body = {
       question,
       options: options.map((text) => text.trim()).filter(Boolean),

@@ -13,7 +13,7 @@ export const isSupported = () =>
   Boolean(globalThis.WebAssembly && globalThis.RTCPeerConnection && navigator.mediaDevices?.getUserMedia);
 
 /** Whether the network is metered and the person asked to save data. Then nothing is fetched before the click. */
-export const savesData = () => navigator.connection?.saveData === true;
+export const savesData = () => /** @type {any} */ (navigator).connection?.saveData === true;
 
 /**
  * Loads Zoom's client into a frame in `place`. `on` has callbacks: `progress(loaded, total)`, `status(status,

@@ -11,6 +11,7 @@ import { Select, Switch, Text } from '../parts/form.js';
 import { Dialog, Menu } from '../parts/layers.js';
 
 const school = api(PLATFORM.key);
+/** @type {(id: string) => `/v1/hosts/${string}`} */
 const address = (id) => `/v1/hosts/${encodeURIComponent(id)}`;
 
 const CREATE = [
@@ -113,12 +114,14 @@ function Host({ of, name, onRemove }) {
 }
 
 function Request({ people }) {
-  const [draft, setDraft] = useState({
+  /** @type {import('../api-types.js').Schemas['HostRequest'] & {trainer: string}} */
+  const empty = {
     trainer: people[0].id,
     email: people[0].email,
     create: 'auto',
     licence: 'leased',
-  });
+  };
+  const [draft, setDraft] = useState(empty);
   const [problem, setProblem] = useState(null);
   const set = (field) => (value) =>
     setDraft((held) => ({

@@ -26,7 +26,11 @@ const REASONS = {
   other_zoom_user: 'Another Zoom account is connected now.',
 };
 
-/** Lets the trainer compare the list with Zoom's. */
+/**
+ * Lets the trainer compare the list with Zoom's.
+ *
+ * @param {{as: string, path: `/v1/sessions/${string}/recordings`, at?: string}} props
+ */
 function Sync({ as, path, at }) {
   const compare = () =>
     click('Compare the recordings with Zoom', () => api(as).post(`${path}/sync`), { done: 'Compared with Zoom.' });
@@ -34,7 +38,13 @@ function Sync({ as, path, at }) {
     <span class="fine">${at ? `Compared ${stamp(at, HERE)}` : 'Not compared yet'}</span></div>`;
 }
 
-/** Lets the trainer decide who sees a recording. */
+/** @typedef {`/v1/sessions/${string}/recordings/${string}`} RecordingPath */
+
+/**
+ * Lets the trainer decide who sees a recording.
+ *
+ * @param {{as: string, path: RecordingPath, of: any}} props
+ */
 function Decide({ as, path, of }) {
   const isShown = of.visibility === 'invited';
   const decide = () =>
@@ -46,6 +56,7 @@ function Decide({ as, path, of }) {
   return html`<${Button} small onClick=${decide}>${isShown ? 'Hide from the class' : 'Show to the class'}<//>`;
 }
 
+/** @param {{as: string, path: RecordingPath, of: any, owner: boolean}} props */
 function File({ as, path, of, owner }) {
   const watched = () => click('Watch a recording', () => api(as).post(`${path}/view`));
   const seconds = of.duration_seconds;
@@ -71,6 +82,7 @@ function File({ as, path, of, owner }) {
 }
 
 export function Recordings({ as, session, owner }) {
+  /** @type {`/v1/sessions/${string}/recordings`} */
   const path = `/v1/sessions/${session.id}/recordings`;
   const list = useLoad(`recordings ${as} ${session.id}`, () => api(as).get(path));
   const file = (of) => html`<${File} key=${of.id} as=${as} path=${`${path}/${of.id}`} of=${of} owner=${owner} />`;

@@ -20,15 +20,17 @@ const FLAGS = {
 const MATCHES = { customer_key: 'by join', registrant: 'by registration', email: 'by e-mail address', none: '' };
 
 export function Attendance({ as, session }) {
+  /** @type {`/v1/sessions/${string}/attendance`} */
   const path = `/v1/sessions/${session.id}/attendance`;
   const report = useLoad(`attendance ${session.id}`, () => api(as).get(path));
   const audit = useLoad(`audit ${session.id}`, () => api(as).get(`${path}/audit`));
-  const [choices, setChoices] = useState({});
+  const [choices, setChoices] = useState(/** @type {Record<string, string>} */ ({}));
   const [unknown, setUnknown] = useState(null);
   const download = () =>
     click('Download attendance', async () => {
       saveCsv(`attendance-${session.id}.csv`, await csv(as, path));
     });
+  /** @type {(person: {attendee_id: string}, choice: string) => void} */
   const choose = (person, choice) =>
     setChoices(({ [person.attendee_id]: _, ...others }) =>
       choice === stateOf(person) ? others : { ...others, [person.attendee_id]: choice },
@@ -154,7 +156,7 @@ function Changes({ count, onSave, onDiscard }) {
 function Assign({ as, session, row, all, onClose }) {
   const [person, setPerson] = useState('');
   const [reason, setReason] = useState('');
-  const [errors, setErrors] = useState({});
+  const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const save = async (event) => {
     event.preventDefault();
     const missing = {

@@ -153,7 +153,7 @@ function Form({ as, name, session, initial, capabilities }) {
   const [draft, setDraft] = useState(
     () => JSON.parse(sessionStorage.getItem(name)) || { ...initial(), version: session?.version },
   );
-  const [errors, setErrors] = useState({});
+  const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
   const form = useRef(null);
@@ -210,7 +210,7 @@ function Form({ as, name, session, initial, capabilities }) {
         { quiet: true },
       );
       const warnings = Object.entries(WARNINGS)
-        .filter(([key]) => saved.warnings.includes(key))
+        .filter(([key]) => saved.warnings.some((warning) => warning === key))
         .map(([, words]) => ` ${words}`);
       const what = session ? 'Saved.' : html`“<bdi>${saved.title}</bdi>” is scheduled.`;
       say(html`${what}${warnings.join('')}`);

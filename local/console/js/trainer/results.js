@@ -27,6 +27,7 @@ function Poll({ of }) {
 }
 
 export function Results({ as, session, mayExport = true }) {
+  /** @type {`/v1/sessions/${string}/polls`} */
   const path = `/v1/sessions/${session.id}/polls`;
   const list = useLoad(`polls ${as} ${session.id}`, () => api(as).get(path));
   const download = () =>

@@ -141,7 +141,11 @@ function mail(state, { mail: kind, recipient, reason }) {
   };
 }
 
-/** Returns `{icon, text, badge}` for an entry, in words for people. Codes are in its details. */
+/**
+ * Returns `{icon, text, badge}` for an entry, in words for people. Codes are in its details.
+ *
+ * @param {{kind: string, actor?: any, detail?: any}} entry
+ */
 function words({ kind, actor, detail = {} }) {
   if (kind === 'clicked_start' || kind === 'clicked_join') return attempt({ kind, actor, detail });
   const [area, ...rest] = kind.split('.');
