@@ -71,6 +71,7 @@ mod requests;
 mod resend;
 mod save;
 mod session_import;
+mod simulation;
 mod smoke;
 mod students_without_address;
 mod sweep_idempotency;

@@ -30,7 +30,7 @@ impl Variation {
         Self::from_seed(seed)
     }
 
-    fn from_seed(seed: u64) -> Self {
+    pub(crate) fn from_seed(seed: u64) -> Self {
         // The stack draws from another stream, so that its draws do not follow from these.
         let random = Random::seeded(seed.wrapping_add(SEEDS));
         let flip = || random.below(2) == 0;

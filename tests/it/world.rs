@@ -145,7 +145,22 @@ impl World {
 
     /// Starts a stack with the random numbers of the test.
     pub(crate) async fn try_start(options: Options) -> Result<Self, StackError> {
-        let variation = Box::new(Variation::draw());
+        Self::try_start_with_variation(options, Variation::draw()).await
+    }
+
+    /// Starts a stack with this variation instead of the one that the test draws.
+    pub(crate) async fn start_with_variation(variation: Variation) -> Self {
+        let started = Box::pin(Self::try_start_with_variation(Self::options(), variation)).await;
+        let world = started.expect("the stack should start");
+        Box::pin(world.drop_pending_events()).await;
+        world
+    }
+
+    async fn try_start_with_variation(
+        options: Options,
+        variation: Variation,
+    ) -> Result<Self, StackError> {
+        let variation = Box::new(variation);
         let stack = Stack::start(Options { random: variation.random(), ..options }).await?;
         stack.zoom.update_settings(variation.settings());
         Ok(Self {

@@ -197,7 +197,10 @@ impl Zoom {
             .route("/zoom/v2/{*rest}", any(unknown_path));
         let sim = Router::new()
             .route("/zoom/sim/meetings", get(sim::meetings))
-            .route("/zoom/sim/meetings/{id}", get(sim::meeting).delete(sim::delete))
+            .route(
+                "/zoom/sim/meetings/{id}",
+                get(sim::meeting).patch(sim::edit).delete(sim::delete),
+            )
             .route("/zoom/sim/meetings/{id}/start", post(sim::start))
             .route("/zoom/sim/meetings/{id}/end", post(sim::end))
             .route("/zoom/sim/meetings/{id}/join", post(sim::join))

@@ -185,7 +185,11 @@ impl Context<'_> {
         Ok(id)
     }
 
-    fn update_meeting(&mut self, id: i64, body: &Map<String, Value>) -> Result<(), ApiError> {
+    pub(super) fn update_meeting(
+        &mut self,
+        id: i64,
+        body: &Map<String, Value>,
+    ) -> Result<(), ApiError> {
         let mut meeting = self.meeting(id)?.clone();
         let host = self.user_with_id(&meeting.host_id)?.clone();
         self.apply(&mut meeting, &host, body)?;

@@ -12,7 +12,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::accounts::APP_USER;
 use super::apps::App;
@@ -64,6 +64,20 @@ pub(super) async fn delete(State(zoom): State<Zoom>, Path(id): Path<i64>) -> Res
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => error.into_response(),
     }
+}
+
+/// The host edits the meeting on Zoom's pages.
+pub(super) async fn edit(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
+    let changes: Map<String, Value> = parse_body(&body)?;
+    zoom.act(|context| {
+        let before = context.existing_meeting(id)?.clone();
+        context
+            .update_meeting(id, &changes)
+            .map_err(|_| SimError::unprocessable("Zoom refuses the changes."))?;
+        context.emit_updated(&before);
+        context.meeting_response(id)
+    })
+    .await
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::responses::instant;
 use super::sim_error::{SimError, SimResult};
-use super::state::{Meeting, MeetingInstance, Participant};
+use super::state::{Meeting, MeetingInstance, Participant, Recording};
 
 impl Context<'_> {
     pub(super) fn meeting_response(&self, id: i64) -> SimResult {
@@ -42,6 +42,7 @@ impl Context<'_> {
                     "ended_at": instance.ended_at.map(instant),
                     "host_licence": instance.host_licence,
                     "participants": participants,
+                    "recording": instance.recording.as_ref().map(recording_view),
                 })
             })
             .collect();
@@ -86,4 +87,11 @@ pub(super) fn participant_view(participant: &Participant) -> Value {
         "join_time": instant(participant.join_time),
         "leave_time": participant.leave_time.map(instant),
     })
+}
+
+fn recording_view(recording: &Recording) -> Value {
+    let files = recording.files.iter();
+    let files: Vec<_> =
+        files.map(|file| json!({ "id": file.id, "file_type": file.file_type })).collect();
+    json!({ "state": recording.state, "files": files })
 }
