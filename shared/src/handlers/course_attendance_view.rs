@@ -171,7 +171,8 @@ fn total_cells(totals: StudentTotals) -> [String; TOTAL_COLUMNS.len()] {
 
 /// Adds a row for each figure of the classes, with its name in the column of the students' names.
 fn add_class_figures(table: &mut CsvTable, page: &CourseAttendance) {
-    let rows: [(&str, fn(SessionFigures) -> usize); 4] = [
+    type Figure = fn(SessionFigures) -> usize;
+    let rows: [(&str, Figure); 4] = [
         ("expected", |figures| figures.expected),
         ("present", |figures| figures.present),
         ("absent", |figures| figures.absent),

@@ -317,7 +317,8 @@ proptest! {
         let some: Vec<_> = events
             .iter()
             .zip(delivered)
-            .filter_map(|(event, delivered)| delivered.then(|| event.clone()))
+            .filter(|(_, delivered)| *delivered)
+            .map(|(event, _)| event.clone())
             .collect();
         let list = [report_of(&class, is_per_room, true)];
         let expected = case.report_with(&events, &list, minute(600));
