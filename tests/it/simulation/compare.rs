@@ -106,9 +106,10 @@ impl Comparison {
         self.check(of_person >= attributed, "minutes of a known person", || {
             format!("{name}: at least {attributed} expected in\n    {}", shown())
         });
-        // Each row is rounded down.
-        let least = person.minutes() - i64::try_from(rows.len()).unwrap_or(0) + 1;
-        let most = person.minutes_of_connections();
+        // Each row is rounded.
+        let rounding = i64::try_from(rows.len().div_ceil(2)).unwrap_or(0);
+        let least = person.minutes() - rounding;
+        let most = person.minutes_of_connections() + rounding;
         self.check((least..=most).contains(&found), "minutes", || {
             format!("{name}: {least} to {most} expected, {found} found in\n    {}", shown())
         });

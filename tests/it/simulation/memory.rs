@@ -49,18 +49,18 @@ pub(super) struct ExpectedFile {
 impl ExpectedPerson {
     /// Returns the minutes of the person, each counted once.
     pub(super) fn minutes(&self) -> i64 {
-        seconds_of_union(self.all.clone()) / MINUTE
+        rounded_minutes(seconds_of_union(self.all.clone()))
     }
 
     /// Returns the minutes that are known to be the person's without any event.
     pub(super) fn attributed_minutes(&self) -> i64 {
-        seconds_of_union(self.attributed.clone()) / MINUTE
+        rounded_minutes(seconds_of_union(self.attributed.clone()))
     }
 
     /// Returns the minutes of all connections, each counted on its own.
     pub(super) fn minutes_of_connections(&self) -> i64 {
         let seconds: i64 = self.all.iter().map(|(from, to)| seconds_between(*from, *to)).sum();
-        seconds / MINUTE
+        rounded_minutes(seconds)
     }
 
     pub(super) fn is_attributed(&self) -> bool {
@@ -92,7 +92,7 @@ impl Memory<'_> {
                 }
             }
         }
-        expected.held_minutes = seconds_of_union(held) / MINUTE;
+        expected.held_minutes = rounded_minutes(seconds_of_union(held));
         expected.status = if actual.is_empty() { "scheduled" } else { "ended" };
         let first = actual.iter().map(|(from, _)| *from).min();
         expected.actual = first.zip(actual.iter().map(|(_, to)| *to).max());
@@ -142,6 +142,11 @@ fn time(value: &Value) -> Timestamp {
 
 fn seconds_between(from: Timestamp, to: Timestamp) -> i64 {
     to.as_second() - from.as_second()
+}
+
+/// Reports round to the nearest minute.
+fn rounded_minutes(seconds: i64) -> i64 {
+    (seconds + MINUTE / 2) / MINUTE
 }
 
 /// Returns the seconds that at least one of the spans covers.
