@@ -57,7 +57,7 @@ async fn invited_guests() -> (World, String, Value) {
 async fn move_class(world: &World, trainer: &str, session: &Value, title: &str) -> Value {
     world.advance(SignedDuration::from_secs(1));
     let current = world.get(trainer, &session_path(session)).await.expect(200);
-    let hour = if title.len() % 2 == 0 { "12" } else { "13" };
+    let hour = if title.len().is_multiple_of(2) { "12" } else { "13" };
     let body = json!({
         "title": title,
         "audience_type": "invitees",

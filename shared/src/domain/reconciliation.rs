@@ -154,6 +154,7 @@ pub struct ReconcilePlan {
     planned_end: Timestamp,
     /// Whether Zoom has reported a meeting instance.
     was_held: bool,
+    /// Whether Zoom has reported the end of every meeting instance. An inferred end is not enough.
     is_ended: bool,
     recording_days: RecordingDays,
 }
@@ -163,7 +164,7 @@ impl ReconcilePlan {
         Self {
             planned_end: session.planned_end(),
             was_held: !session.meeting_instances.is_empty(),
-            is_ended: session.status == Status::Ended,
+            is_ended: session.status == Status::Ended && !has_unreported_end(session),
             recording_days,
         }
     }
@@ -221,6 +222,13 @@ fn hourly(minutes: i64) -> Vec<i64> {
     (FIRST_LOOK_MINUTES..=FIRST_LOOK_MINUTES + minutes).step_by(step).collect()
 }
 
+/// Returns whether the end of one of the session's meeting instances is inferred or unknown.
+fn has_unreported_end(session: &Session) -> bool {
+    let window = session.session_window();
+    let mut own = window.own_instances(&session.meeting_instances);
+    own.any(|instance| instance.ended_at.is_none())
+}
+
 /// Returns when a session is first compared with Zoom.
 pub fn first_look(session: &Session) -> Timestamp {
     plus_minutes(session.planned_end(), FIRST_LOOK_MINUTES)
@@ -229,6 +237,8 @@ pub fn first_look(session: &Session) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::meeting_instance::MeetingInstance;
+    use crate::domain::session::testing;
 
     const END: &str = "2026-12-01T10:00:00Z";
 
@@ -279,6 +289,25 @@ mod tests {
             };
             let due = plan.due_at(task, &progress);
             assert_eq!(due, expected.map(at), "{plan:?} {task:?} {last:?}");
+        }
+    }
+
+    #[test]
+    fn inferred_end_is_looked_for_like_a_lost_one() {
+        let instance = |ended: Option<i64>, inferred: Option<i64>| MeetingInstance {
+            uuid: "a".to_owned(),
+            started_at: at(-60),
+            ended_at: ended.map(at),
+            inferred_end: inferred.map(at),
+            host_joined_at: None,
+        };
+        for (ended, inferred, expected) in
+            [(Some(0), None, true), (None, Some(90), false), (None, None, false)]
+        {
+            let meeting_instances = vec![instance(ended, inferred)];
+            let session = Session { meeting_instances, ..testing::session(at(-60), Status::Ended) };
+            let plan = ReconcilePlan::of_session(&session, RecordingDays::default());
+            assert_eq!(plan.is_ended, expected, "{ended:?} {inferred:?}");
         }
     }
 

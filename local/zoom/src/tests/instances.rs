@@ -264,6 +264,9 @@ async fn recording_is_completed_trashed_recovered_and_deleted() {
     let first = bench.get(&path, &token).await;
     assert_eq!(first.status, StatusCode::OK);
     assert_eq!(first.body["recording_count"], 2);
+    let shown = &bench.zoom.meeting(id).unwrap()["instances"][0]["recording"];
+    assert_eq!(shown["state"], "completed");
+    assert_eq!(shown["files"][0]["id"], first.body["recording_files"][0]["id"]);
     bench.act(id, "recording", json!({ "action": "complete" })).await;
     let completed = bench.bodies("recording.completed");
     let file =

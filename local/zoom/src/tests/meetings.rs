@@ -267,3 +267,18 @@ async fn on_behalf_token_requires_the_host_to_be_present() {
     assert_eq!(ask(&on_behalf).await.status, StatusCode::BAD_REQUEST, "after the host left");
     assert_eq!(ask("type=onbehalf&meeting_id=1").await.status_and_code(), (404, 3001));
 }
+
+#[tokio::test]
+async fn edit_on_zooms_pages_changes_the_meeting_and_emits_an_event() {
+    let bench = Bench::new();
+    let token = bench.token(&[]).await;
+    let id = bench.create(&token, meeting_body()).await.body["id"].as_i64().unwrap();
+    let path = format!("/zoom/sim/meetings/{id}");
+    let edited = bench.call("PATCH", &path, "", Some(json!({ "topic": "Renamed" }))).await;
+    assert_eq!((edited.status, &edited.body["topic"]), (StatusCode::OK, &json!("Renamed")));
+    let event = &bench.bodies("meeting.updated")[0];
+    assert_eq!(event["payload"]["object"]["topic"], "Renamed");
+    assert_eq!(edited.body["requests"].as_array().unwrap().len(), 1, "it is no request of the app");
+    let unknown = bench.call("PATCH", "/zoom/sim/meetings/1", "", Some(json!({}))).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}
