@@ -32,8 +32,18 @@ export function afterClass(world) {
     await row('Student 2').getByText('by hand').waitFor();
     await row('Student 5').getByText('Excused').waitFor();
     equal(await present('Student 4').isChecked(), false, 'the change that was undone');
+    // With a reason, all of them in one request.
     await page.getByRole('button', { name: 'By the minutes Student 5' }).click();
+    await present('Student 4').check();
     await changes.getByLabel('Reason').fill('Took part by telephone.');
+    const [request] = await Promise.all([
+      page.waitForRequest((request) => request.method() === 'PUT' && request.url().endsWith('/attendance')),
+      changes.getByRole('button', { name: 'Save' }).click(),
+    ]);
+    equal(request.postDataJSON().rows.length, 2, 'rows in the request');
+    await row('Student 5').getByText('Excused').waitFor({ state: 'detached' });
+    await row('Student 4').getByText('by hand').waitFor();
+    await page.getByRole('button', { name: 'By the minutes Student 4' }).click();
     await changes.getByRole('button', { name: 'Save' }).click();
     await note(page, '1 change saved');
     // An assignment needs a reason.
@@ -46,8 +56,8 @@ export function afterClass(world) {
     await answer(page, 'Save');
     await row('iPhone').waitFor({ state: 'detached' });
     await row('Student 3').getByText('Assigned by hand').waitFor();
-    await page.getByText('Changes (4)').click();
-    await page.getByText('Took part by telephone.').waitFor();
+    await page.getByText('Changes (6)').click();
+    await page.getByText('Took part by telephone.').first().waitFor();
     const [file] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('button', { name: 'Attendance as CSV' }).click(),

@@ -36,7 +36,9 @@ export function Attendance({ as, session }) {
       choice === stateOf(person) ? others : { ...others, [person.attendee_id]: choice },
     );
   const store = async (reason) => {
-    const { stored, problem } = await storeOverrides(as, session.id, choices, reason);
+    const changed = report.data.attendees.filter((row) => choices[row.attendee_id]);
+    const wanted = changed.map((row) => ({ row, choice: choices[row.attendee_id] }));
+    const { stored, problem } = await storeOverrides(as, session.id, wanted, reason);
     setChoices((held) => Object.fromEntries(Object.entries(held).filter(([id]) => !stored.includes(id))));
     if (problem) throw problem;
     say(`${counted(stored.length, 'change')} saved.`);
