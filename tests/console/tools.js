@@ -51,7 +51,7 @@ export function tools(world) {
     );
     await page.getByRole('button', { name: `Messages of ${url.split('/').pop()}`, exact: true }).click();
     // Messages of the class may be in the queue as well.
-    const message = page.locator('.people li', { hasText: 'parcel' });
+    const message = page.locator('details', { hasText: 'parcel' });
     await message.getByText('received 0 times').waitFor();
     await message.getByText(/hidden until/).waitFor();
   });
