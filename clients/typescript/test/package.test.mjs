@@ -32,7 +32,8 @@ before(async () => {
   await new Promise((listening) => {
     server.listen(0, '127.0.0.1', listening);
   });
-  baseUrl = `http://127.0.0.1:${server.address().port}`;
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  baseUrl = `http://127.0.0.1:${port}`;
 });
 after(() => server.close());
 

@@ -77,8 +77,18 @@ export interface Api {
   post<P extends string>(path: P, ...rest: WithBody<'post', P>): Promise<ResponseOf<'post', P>>;
   put<P extends string>(path: P, ...rest: WithBody<'put', P>): Promise<ResponseOf<'put', P>>;
   delete<P extends string>(path: P, ...rest: Arguments<'delete', P, []>): Promise<ResponseOf<'delete', P>>;
-  call(options: Omit<Call, 'as'>): Promise<{ status: number; data: any; headers: Headers }>;
+  /** One call with its status and headers. */
+  call<P extends string, M extends Uppercase<Method> = 'GET'>(
+    options: Omit<Call, 'as' | 'body'> & { path: P; method?: M; body?: BodyOf<Lowercase<M>, P> },
+    ...rest: Arguments<Lowercase<M>, P, []>
+  ): Promise<{ status: number; data: ResponseOf<Lowercase<M>, P>; headers: Headers }>;
 }
+/** Reads a CSV with all its pages. */
+export type Csv = <P extends string>(
+  as: string,
+  path: P,
+  ...rest: Arguments<'get', P, [query?: string]>
+) => Promise<string>;
 /** Reads all pages of a list. */
 export type All = <P extends string>(
   as: string,

@@ -44,7 +44,11 @@ export async function token(key) {
   return tokens.get(key);
 }
 
-/** Returns a CSV with all its pages. The `Link` header of a page has the query of the next one. */
+/**
+ * Returns a CSV with all its pages. The `Link` header of a page has the query of the next one.
+ *
+ * @type {import('./api-types.js').Csv}
+ */
 export async function csv(as, path, query = '?format=csv') {
   const pages = [];
   for (let next = /** @type {string | undefined} */ (query); next; ) {
@@ -147,9 +151,10 @@ export async function call({
 }
 
 /**
- * Returns the API client of one person. Its paths, bodies and responses are typed from openapi.yaml.
+ * Returns the API client of one person, or of a guest, who has no bearer token. Its paths, bodies and responses are
+ * typed from openapi.yaml.
  *
- * @param {string} as
+ * @param {string} [as]
  * @returns {import('./api-types.js').Api}
  */
 export function api(as) {

@@ -45,14 +45,15 @@ function Lines({ of }) {
     event.preventDefault();
     setProblem(null);
     setAnswer(null);
-    const request = {
-      method: 'POST',
-      path: '/v1/sessions/import',
-      raw: lines,
-      headers: { 'content-type': 'application/x-ndjson' },
-    };
+    const post = () =>
+      backEnd.call({
+        method: 'POST',
+        path: '/v1/sessions/import',
+        raw: lines,
+        headers: { 'content-type': 'application/x-ndjson' },
+      });
     try {
-      const { data } = await click('Import classes', () => backEnd.call(request), { quiet: true, done: 'Imported.' });
+      const { data } = await click('Import classes', post, { quiet: true, done: 'Imported.' });
       setAnswer(data);
     } catch (refused) {
       setProblem(refused);

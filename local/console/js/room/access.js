@@ -1,6 +1,6 @@
 // How the person of the room reads the class and joins it: with a token of the platform, or with the token of a guest
 // link.
-import { api, call } from '../api.js';
+import { api } from '../api.js';
 import { PEOPLE } from '../people.js';
 
 const query = new URLSearchParams(location.search);
@@ -25,16 +25,15 @@ function member(id) {
 }
 
 function guest(token) {
-  const post = async (path, body) =>
-    (await call({ method: 'POST', path, body: { token, ...body }, background: true })).data;
+  const open = api();
   return {
     isGuest: true,
     hasToken: Boolean(token),
     key: 'guest',
-    session: () => post('/v1/guest/session'),
+    session: () => open.post('/v1/guest/session', { token }),
     disclaimer: async () => null,
-    join: (options) => post('/v1/guest/join', options),
-    report: (milliseconds) => post('/v1/guest/join-report', { milliseconds }),
+    join: (options) => open.post('/v1/guest/join', { token, ...options }),
+    report: (milliseconds) => open.post('/v1/guest/join-report', { token, milliseconds }),
   };
 }
 

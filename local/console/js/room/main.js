@@ -62,7 +62,7 @@ function Room() {
   const [interval, setIntervalMs] = useState(WAITING_MS);
   const session = useLoad(access.key, access.session, { every: interval });
   const disclaimer = useLoad(`disclaimer ${access.key}`, access.disclaimer, { every: 0 });
-  const owner = Boolean(session.data?.meeting);
+  const owner = Boolean(session.data && 'meeting' in session.data && session.data.meeting);
   /** @type {{current: (dropped: boolean) => void}} */
   const ended = useRef(() => {});
   const client = useClient(stage, (dropped) => ended.current(dropped));
