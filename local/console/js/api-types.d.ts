@@ -6,6 +6,7 @@ export type Schemas = components['schemas'];
 type Method = 'get' | 'post' | 'put' | 'delete';
 
 type WithoutQuery<P extends string> = P extends `${infer Path}?${string}` ? Path : P;
+// biome-ignore lint/suspicious/noExplicitAny: an untyped value of a page has the type `any`.
 type Segment<S extends string> = string extends S ? '*' : `${any}` extends S ? '*' : S extends `{${string}}` ? '*' : S;
 /** The segments of a path. A variable one is `*`. */
 type Segments<P extends string> = P extends `${infer Head}/${infer Tail}`
@@ -43,11 +44,12 @@ type Arguments<M extends Method, P extends string, Rest extends unknown[]> = [Op
   : Rest;
 
 type Json<R> = R extends { content: { 'application/json': infer Body } } ? Body : null;
-type Success<R> = Extract<keyof R, 200 | 201 | 202 | 204> extends infer Status
-  ? Status extends keyof R
-    ? Json<R[Status]>
-    : never
-  : never;
+type Success<R> =
+  Extract<keyof R, 200 | 201 | 202 | 204> extends infer Status
+    ? Status extends keyof R
+      ? Json<R[Status]>
+      : never
+    : never;
 export type ResponseOf<M extends Method, P extends string> =
   OperationOf<M, P> extends { responses: infer R } ? Success<R> : never;
 export type BodyOf<M extends Method, P extends string> =
