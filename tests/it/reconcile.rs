@@ -1,4 +1,4 @@
-//! The reconcile sweep: what Zoom's events did not bring is read from Zoom after the session.
+//! The reconcile sweep: data of lost events is read from Zoom after the session.
 
 mod crashes;
 mod recordings;

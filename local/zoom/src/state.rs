@@ -265,7 +265,7 @@ pub(super) struct MeetingInstance {
     /// The people in the waiting room.
     #[serde(default)]
     pub(super) waiting: Vec<Participant>,
-    /// The people who have left the waiting room, with the times of their stay.
+    /// The people that have left the waiting room, with the times of their stay.
     #[serde(default)]
     pub(super) waited: Vec<Participant>,
     /// UUIDs of breakout rooms by name.

@@ -243,7 +243,7 @@ fn check(
     if errors.is_empty() { Ok(drafts) } else { Err(Refusal::Invalid(errors)) }
 }
 
-/// Refuses classes that invite users of whom the directory has no address.
+/// Refuses classes that invite users without an address in the directory.
 async fn check_invited_users(tools: &PaymentTools, drafts: &[OpenDraft]) -> Result<(), Error> {
     let invited: BTreeSet<_> = drafts.iter().flat_map(OpenDraft::invited_users).collect();
     if invited.is_empty() {

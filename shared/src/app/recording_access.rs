@@ -1,4 +1,4 @@
-//! Who may watch a recording: the trainer's decision, and the clicks to watch.
+//! The audience of a recording: the trainer's decision, and the clicks to watch.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct DecidedRecording {
     pub file: StoredRecording,
 }
 
-/// Stores who sees a recording. The decision outlives later events and comparisons.
+/// Stores the visibility of a recording. The decision outlives later events and comparisons.
 pub async fn set_visibility(
     services: &Services,
     caller: &Caller,

@@ -1,6 +1,6 @@
 //! Compares the recordings of a session with Zoom's lists, for the reconcile sweep and for a trainer who asks for it.
 //!
-//! What Zoom listed at the time of the request replaces older reports, and a newer event is kept. So the result does not
+//! The list at the time of the request replaces older reports, and a newer event is kept. So the result does not
 //! depend on the order in which events and comparisons are stored.
 
 mod compare;
@@ -102,7 +102,7 @@ async fn store_reason(
     Ok(tools.store.commit_one(recordings::put_sync(&session.id, &sync)).await?)
 }
 
-/// Stores what Zoom listed at `at`, and notifies the audience about the first recording of a meeting instance.
+/// Stores the list of the time `at`, and notifies the audience about the first recording of a meeting instance.
 async fn store_found(
     tools: &Services,
     record: &SessionRecord,

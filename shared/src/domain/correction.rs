@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// What was corrected.
+/// The corrected part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum CorrectedPart {

@@ -15,7 +15,7 @@ const ENDED_AFTER: SignedDuration = SignedDuration::from_hours(24 * 95);
 /// The lifetime of an access token, which comes with each refresh.
 const ACCESS_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(1);
 
-/// What is done about a grant.
+/// The next step for a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantStep {
     /// The check is about an earlier grant, or the grant does not work any more.

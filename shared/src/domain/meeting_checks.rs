@@ -56,7 +56,7 @@ pub struct ListedMeeting {
     pub created_at: Option<Timestamp>,
 }
 
-/// What is done about a marked meeting.
+/// The decision about a marked meeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MeetingVerdict {
     /// It belongs to its session, or may still do so.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Spans that are stored with a session. Zoom records a handful of files per meeting instance, all with the same times.
 const SPAN_LIMIT: usize = 40;
 
-/// Who sees a recording.
+/// The readers of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordingVisibility {
@@ -27,7 +27,7 @@ pub struct RecordedSpan {
     /// The uuid of the recorded meeting instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// The trainer's decision about who sees it.
+    /// The trainer's decision about its visibility.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<RecordingVisibility>,
     /// Whether a file of this span can be watched.

@@ -11,7 +11,7 @@ use super::recorded_span::RecordedSpan;
 use super::session::Session;
 
 impl Session {
-    /// Returns who sees a recording of this span: as the trainer has decided. Otherwise the audience sees it if its meeting
+    /// Returns the visibility of a recording of this span: as the trainer has decided. Otherwise the audience sees it if its meeting
     /// instance and its own time overlap the session's window. Zoom's times of a file count only if they lie within its
     /// meeting instance.
     pub fn recording_visibility(&self, span: &RecordedSpan) -> RecordingVisibility {

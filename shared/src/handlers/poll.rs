@@ -22,7 +22,7 @@ use crate::store::Store;
 
 pub type Deps = HttpDeps<Store, PollMemory>;
 
-/// What a function instance keeps between requests.
+/// The state of a function instance between requests.
 #[derive(Debug, Default)]
 pub struct PollMemory {
     cache: PollCache,

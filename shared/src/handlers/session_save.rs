@@ -1,4 +1,4 @@
-//! `session-save`: creates or edits a session, at Zoom and here. It also writes what belongs to the recordings of a session.
+//! `session-save`: creates or edits a session, at Zoom and here. It also writes the visibility of recordings and the clicks to watch them.
 
 mod by_ref;
 mod import;

@@ -54,7 +54,7 @@ pub struct StoredRecording {
     pub state_at: Option<Timestamp>,
     /// The comparisons in a row that did not find the file at Zoom.
     pub absences: u32,
-    /// The trainer's decision about who sees it.
+    /// The trainer's decision about its visibility.
     pub visibility: Option<RecordingVisibility>,
 }
 
@@ -199,7 +199,7 @@ pub fn put_sync(session: &SessionId, sync: &RecordingSync) -> Action {
     Action::update(ItemKey::Recording { session, file: "sync\n" }, changes, Condition::new())
 }
 
-/// Stores who sees a file. Refused if the file is unknown.
+/// Stores the visibility of a file. Refused if the file is unknown.
 pub fn set_visibility(session: &SessionId, file: &str, visibility: RecordingVisibility) -> Action {
     let changes = ItemChanges::new().set(attr::VISIBILITY, encode_value(&visibility));
     let known = Condition::item_exists().exists(attr::FILE_ID);

@@ -108,7 +108,7 @@ impl Zoom {
     }
 }
 
-/// What a list of the trash contains.
+/// The contents of a list of the trash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum TrashKind {

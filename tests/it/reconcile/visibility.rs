@@ -1,4 +1,4 @@
-//! Who sees a recording, and the clicks to watch it.
+//! The visibility of a recording, and the clicks to watch it.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The comparison of what the functions report with what Zoom remembers.
+//! The comparison of the functions' reports with Zoom's memory.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What Zoom remembers of a meeting, and what follows from it for the class. It is computed from the simulator's state alone.
+//! Zoom's memory of a meeting, and its consequences for the class. It is computed from the simulator's state alone.
 
 use std::collections::BTreeMap;
 

@@ -113,7 +113,7 @@ impl<'a> Player<'a> {
         self.set_delivery(self.delivery);
     }
 
-    /// Sets what Zoom does with events until the next step.
+    /// Sets the treatment of events until the next step.
     fn set_delivery(&mut self, delivery: Delivery) {
         self.delivery = delivery;
         self.world.stack.faults.clear();

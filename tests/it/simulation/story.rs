@@ -1,4 +1,4 @@
-//! A story: how a class is held and what happens to it at Zoom, drawn from a seed.
+//! A story: how a class is held and changed at Zoom, drawn from a seed.
 //!
 //! A step that is impossible when its time comes, such as leaving an empty meeting, is skipped. So a story stays valid if
 //! any of its steps are left out.
@@ -28,7 +28,7 @@ pub(super) enum Hosting {
     TrainerOfOtherAccount,
 }
 
-/// What Zoom does with the events of a step.
+/// The treatment of the events of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     AtOnce,
@@ -51,7 +51,7 @@ impl Client {
     }
 }
 
-/// What Zoom learns about a person who joins.
+/// The identity of a person at Zoom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
     /// The key of the join credentials. Without one, because people join by link, nothing.
@@ -257,7 +257,7 @@ impl Plan {
         }
     }
 
-    /// Adds what happens to the meeting and its recordings at Zoom.
+    /// Adds changes of the meeting and its recordings at Zoom.
     fn add_changes_at_zoom(&mut self) {
         const RECORDING: [&str; 8] = [
             "transcript",
@@ -314,7 +314,7 @@ impl Plan {
         }
     }
 
-    /// Orders the steps by time, and draws what Zoom does with the events of each.
+    /// Orders the steps by time, and draws the treatment of the events of each.
     fn with_deliveries(mut self) -> Vec<Step> {
         let mut steps = std::mem::take(&mut self.steps);
         steps.sort_by_key(|(at, _)| *at);

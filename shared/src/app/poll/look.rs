@@ -35,7 +35,7 @@ enum Part {
     Access,
 }
 
-/// What a caller was shown.
+/// The response that a caller got.
 #[derive(Clone, Debug)]
 struct Shown {
     tag: String,

@@ -8,7 +8,7 @@ use crate::app::error::Error;
 use crate::app::zoom_rate_limiter::{ZoomRateLimiter, account_of};
 use crate::domain::session::Session;
 
-/// What a run remembers about Zoom accounts.
+/// The Zoom accounts of a run, as far as they answered.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     /// How long Zoom wants no calls of an account, from its response in this run.

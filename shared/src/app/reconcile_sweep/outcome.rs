@@ -1,4 +1,4 @@
-//! What the result of a task means for the session's entry and for the report of the run.
+//! The effect of a task's result on the session's entry and on the report of the run.
 
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) enum Look {
     },
     /// The last comparison was a moment ago, so Zoom was not asked.
     Fresh,
-    /// Zoom has not finished its data. What it has is stored, and the task is repeated soon.
+    /// Zoom has not finished its data. The present part is stored, and the task is repeated soon.
     Incomplete,
 }
 

@@ -20,7 +20,7 @@ use crate::zoom::recordings::{RecordedMeeting, TrashKind};
 /// Meeting instances that are asked about, the latest ones. A trainer whose connection breaks restarts a meeting a few times.
 const INSTANCE_LIMIT: usize = 12;
 
-/// What Zoom lists of a session's meeting.
+/// Zoom's list of a session's meeting.
 #[derive(Debug, Default)]
 pub(super) struct FoundRecordings {
     /// The recordings of each meeting instance that has some.

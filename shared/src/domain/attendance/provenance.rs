@@ -96,7 +96,7 @@ impl ReportSources {
         }
     }
 
-    /// Returns the provenance of a person without participations, whose absence rests on what has arrived.
+    /// Returns the provenance of a person without participations, whose absence rests on the data that has arrived.
     pub(super) fn of_absence(self) -> Provenance {
         match (self.webhook, self.report) {
             (_, SourceState::None) => Provenance::Webhook,

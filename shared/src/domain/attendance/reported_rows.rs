@@ -2,7 +2,7 @@
 //!
 //! Events and rows describe the same connections in two ways. An event has a `participant_uuid`, a row has only the
 //! `user_id`, which an event of the same room has too. Where the events of that room were lost, a row is recognised by the
-//! identity and the times. No minute is counted twice, because a recognised row replaces what the events leave open.
+//! identity and the times. No minute is counted twice, because a recognised row replaces the times that the events leave open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -98,7 +98,7 @@ fn assign_by_identity_and_time<'a>(
     assign_by_time(&mut rows, &without_rows, assigned);
     without_rows.retain(|(key, _)| !assigned.contains_key(*key));
     for (key, own_events) in &without_rows {
-        // All connections of the person are listed, so another row of theirs replaces what would be inferred.
+        // All connections of the person are listed, so another row of theirs replaces an inferred time.
         let is_theirs = |row: &&&ReportedConnection| shares_identity(own_events, &row.participant);
         if let Some(row) = all_rows.iter().find(is_theirs) {
             assigned.entry(**key).or_default().push(row);
@@ -143,7 +143,7 @@ fn assign_by_time<'a>(
         let rivals = without_rows.iter().filter(|(_, other)| {
             has_times_of(other, rows[first]) && !contradicts(other, &rows[first].participant)
         });
-        // Among people whom nobody can tell apart, any choice gives the same minutes.
+        // Among people without any identity, every choice gives the same minutes.
         let is_any_as_good = is_anonymous(own_events) && rows[first].is_anonymous();
         if is_any_as_good || (fitting.len() == 1 && rivals.count() == 1) {
             assigned.entry(**key).or_default().push(rows.remove(first));

@@ -1,4 +1,4 @@
-//! The comparison of a session's recordings with Zoom on request, who sees a recording, and the clicks to watch it.
+//! The comparison of a session's recordings with Zoom on request, the visibility of a recording, and the clicks to watch it.
 
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};

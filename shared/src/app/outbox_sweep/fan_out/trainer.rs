@@ -68,7 +68,7 @@ impl Run<'_> {
         Ok(Some(TrainerNotification { kind, trainer, session: Some(session), is_void }))
     }
 
-    /// Notifies the trainer. Trainers of whom the directory has no address get an in-app notification.
+    /// Notifies the trainer. Trainers without an address in the directory get an in-app notification.
     pub(super) async fn notify_trainer(
         &mut self,
         pending: &PendingEvent,

@@ -113,7 +113,7 @@ fn row_rests_on_every_source_that_has_it() {
         assert_eq!(row(&report, "Ada").provenance, expected);
         assert_eq!(row(&report, "Ada").minutes, 60, "{expected:?}");
     }
-    // The absence of Bob rests on what has arrived.
+    // The absence of Bob rests on the data that has arrived.
     let absence = |events: &[ZoomEvent], reports: &[InstanceReport]| {
         row(&case.report_with(events, reports, minute(600)), "Bob").provenance
     };
