@@ -64,7 +64,7 @@ async fn course_students_are_notified_once_of_each_change() {
     let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
     assert_eq!(
         shown["mail"],
-        json!({"queued": 0, "sent": 15, "retrying": 0, "failed": 0, "dead": 0, "dropped": 0})
+        json!({"queued": 0, "sent": 15, "retrying": 0, "failed": 0, "dead": 0, "dropped": 0, "bounced": 0, "complained": 0})
     );
 }
 
