@@ -105,6 +105,7 @@ async fn mails_follow_the_address_of_the_user() {
     world.run_outbox_sweep().await;
     assert_eq!(calendar_entries(&world, EMAIL).len(), 1, "the user has an address");
     // Without it, the entry is withdrawn with the next change, and no address gets a mail.
+    world.advance(SignedDuration::from_secs(1));
     world.put_student(json!({})).await;
     let moved = patched(body, json!({"starts_at": world.now() + SignedDuration::from_hours(60)}));
     world.edit(&trainer, &session, &moved).await.expect(200);
@@ -117,6 +118,7 @@ async fn mails_follow_the_address_of_the_user() {
     let other = json!({"name": "Seven", "email": "seven@example.test"});
     world.put(&service, ENROLLMENT, other).await.expect(200);
     let session = world.get(&trainer, &session_path(&session)).await.expect(200);
+    world.advance(SignedDuration::from_secs(1));
     world.cancel(&trainer, &session).await.expect(200);
     world.run_outbox_sweep().await;
     assert_eq!(world.kinds_of_notifications().await.last().map(String::as_str), Some("cancelled"));

@@ -4,6 +4,8 @@ import tour
 
 PAGE = "docs/how-to/integration.md"
 NOT_TRIED = {
+    "Build the room": "tests/console/room tests each file with those of Zoom's web client",
+    "Follow the lists": "tests/it/poll and tests/it/notifications.rs compare the times until the next look",
     "Invite by user id": "tests/it/booking_engine.rs invites by user id",
     "Connect your pages": "docs/tutorial/tour.md makes the same requests, and tests/it/guests.rs those of guests",
 }

@@ -202,6 +202,7 @@ def attendance_is_inaccurate(t):
     t.stack.request("POST", "/local/clock", body={"advance": "60m"})
     t.stack.meeting(session, "end")
     t.stack.request("DELETE", "/local/faults")
+    t.stack.request("POST", "/local/schedules/reminder-sweep/run")
     for _ in range(2):
         t.stack.request("POST", "/local/clock", body={"advance": "45m"})
         t.stack.request("POST", "/local/schedules/reconcile-sweep/run")

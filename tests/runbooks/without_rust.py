@@ -4,7 +4,7 @@ import subprocess
 import sys
 import urllib.request
 
-from documents import ROOT, TARGET
+from documents import ROOT
 from stack import LOCAL, free_port, wait_until
 
 sys.path.append(str(ROOT / "infra/package"))
@@ -13,7 +13,10 @@ import archive  # noqa: E402
 import build  # noqa: E402
 
 PAGE = "docs/how-to/run-without-rust.md"
-NOT_TRIED = {"In a container": "tests/image.sh builds and starts the image, in .ci/nightly"}
+NOT_TRIED = {
+    "In a container": "tests/image.sh builds and starts the image, in .ci/nightly",
+    "Deploy the functions": "infra/package checks each archive that it makes, in .ci/nightly",
+}
 COVERED_BY_TESTS = {}
 TIME = 1_790_000_000
 
@@ -21,13 +24,16 @@ TIME = 1_790_000_000
 def pack(folder):
     """Writes the files of a release into the shell's directory."""
     name = f"live-classes-{build.version()}"
-    content = folder / "built" / f"{name}-x86_64-unknown-linux-gnu"
+    # Beside the folder, because every file in it gets a checksum.
+    content = folder.parent / "built" / f"{name}-x86_64-unknown-linux-gnu"
     content.mkdir(parents=True)
     (content / "local").hardlink_to(LOCAL)
     archive.tar(folder / f"{content.name}.tar.gz", content, TIME)
     archive.write_sums(folder)
-    for function in build.functions():
-        archive.zip_program(folder / f"{name}-{build.ARM64}-{function}.zip", TARGET / "debug" / function, TIME)
+    # The shell's own script changes with each command.
+    sums = folder / "SHA256SUMS"
+    lines = sums.read_text().splitlines(keepends=True)
+    sums.write_text("".join(line for line in lines if ".tar.gz" in line))
 
 
 def run(t):
@@ -52,10 +58,3 @@ def run(t):
         wait_until("the unpacked stack is ready", is_ready)
         process.terminate()
         t.check_equal(process.wait(), 0)
-    with t.section("Deploy the functions"):
-        t.paste()
-        for function in build.functions():
-            unpacked = folder / "target/lambda" / function / "bootstrap"
-            t.check_equal(unpacked.read_bytes()[:4], b"\x7fELF")
-            t.check_equal(unpacked.stat().st_mode & 0o111, 0o111)
-        t.check("every function is where infra/release expects it", True)
