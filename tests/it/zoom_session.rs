@@ -122,14 +122,14 @@ impl ScheduledSession {
 
     pub(crate) fn joined(&self, uuid: &str, participation: &str, minute: i64) -> Value {
         let at = self.at(minute);
-        let person = json!({"participant_uuid": participation, "user_id": format!("{participation}-in-room"), "user_name": "Ada", "join_time": at});
+        let person = json!({"participant_uuid": participation, "user_id": format!("{participation:.40}-in-room"), "user_name": "Ada", "join_time": at});
         let object = json!({"uuid": uuid, "participant": person});
         self.event("meeting.participant_joined", at, &object)
     }
 
     pub(crate) fn left(&self, uuid: &str, participation: &str, minute: i64) -> Value {
         let at = self.at(minute);
-        let person = json!({"participant_uuid": participation, "user_id": format!("{participation}-in-room"), "user_name": "Ada", "leave_time": at});
+        let person = json!({"participant_uuid": participation, "user_id": format!("{participation:.40}-in-room"), "user_name": "Ada", "leave_time": at});
         let object = json!({"uuid": uuid, "participant": person});
         self.event("meeting.participant_left", at, &object)
     }
