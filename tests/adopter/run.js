@@ -1,6 +1,6 @@
 // The first day of a platform that adopts the product, against a local stack with the platform's own settings:
-// `node run.js [--importer COMMAND] [--browser] [--only]`. `--importer` names the installed `live-classes-import`,
-// `--browser` adds the page in a headless Chromium, and `--only` leaves the back end out.
+// `node run.js [--importer COMMAND] [--browser]`. `--importer` names the installed `live-classes-import`, and
+// `--browser` adds the page in a headless Chromium.
 import { parseArgs } from 'node:util';
 import { bookings } from './bookings.js';
 import { directory } from './directory.js';
@@ -9,7 +9,7 @@ import { startPage } from './page.js';
 import { ROLE_CLAIM, startStack } from './stack.js';
 
 const { values } = parseArgs({
-  options: { importer: { type: 'string' }, browser: { type: 'boolean' }, only: { type: 'boolean' } },
+  options: { importer: { type: 'string' }, browser: { type: 'boolean' } },
 });
 const began = Date.now();
 const issuer = await startIssuer(ROLE_CLAIM);
@@ -29,7 +29,7 @@ try {
     const { exported } = await import('./importer.js');
     await part('the CSV files are imported', exported);
   }
-  if (!values.only) await part('bookings and payments survive faults', bookings);
+  await part('bookings and payments survive faults', bookings);
   if (values.browser) {
     const { visit } = await import('./browser.js');
     await part('the page connects Zoom and counts down', visit);
