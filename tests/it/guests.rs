@@ -9,6 +9,7 @@ use shared::domain::audience::Invitee;
 use shared::domain::id::SessionId;
 use shared::domain::link_generation::LinkGenerations;
 use shared::domain::text::Email;
+use shared::domain::time::whole_milli;
 use shared::store::invitations::NewList;
 
 use crate::functions::{
@@ -182,7 +183,9 @@ async fn every_mail_of_a_guest_has_the_same_link_and_no_zoom_credentials() {
     let student = world.get(&world.student(1).await, &session.path).await;
     assert_eq!(student.headers["etag"], etag);
     let mut guest = guest.expect(200);
-    let time = guest.as_object_mut().and_then(|class| class.remove("server_time"));
+    let class = guest.as_object_mut().expect("a class");
+    let time = class.remove("server_time");
+    assert_eq!(class.remove("disclaimer"), Some(json!("Classes may be recorded.")));
     assert_eq!((guest, time), (student.expect(200), Some(json!(world.now().to_string()))));
 
     let owner = session.fetch(world, trainer).await;
@@ -528,4 +531,23 @@ async fn token_and_name_of_a_guest_are_not_logged() {
     }
     let debug = functions.debug();
     assert!(!debug.contains(&token) && !debug.contains(GIL));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guest_sees_disclaimer_and_server_time() {
+    let scenario = Box::pin(GuestScenario::start()).await;
+    let GuestScenario { world, trainer, .. } = &scenario;
+    let token = scenario.token(GIL);
+    let shown = scenario.show(&token).await.expect(200);
+    let capabilities = world.get(trainer, "/v1/me/capabilities").await.expect(200);
+    assert_eq!(shown["disclaimer"], "Classes may be recorded.");
+    assert_eq!(shown["disclaimer"], capabilities["disclaimer"]);
+    assert_eq!(shown["server_time"], json!(whole_milli(world.now())));
+    // Other readers have the capabilities.
+    let student = world.get(&world.student(1).await, &scenario.session.path).await.expect(200);
+    assert_eq!(student.get("disclaimer"), None);
+    let functions = DirectFunctions::new(world, &[(names::DISCLAIMER, "")]);
+    let body = json!({"token": token});
+    let shown = functions.call("sessions", "POST", SESSION, "", Some(&body)).await.expect(200);
+    assert_eq!(shown.get("disclaimer"), Some(&Value::Null));
 }

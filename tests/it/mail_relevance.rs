@@ -12,19 +12,27 @@ use crate::world::{World, course_session_body, session_body};
 
 const STUDENT: &str = "student1@example.test";
 
-/// Returns the mail kind and sequence of the calendar entries that were sent to an address, in order.
-pub(crate) fn calendar_entries(world: &World, address: &str) -> Vec<(String, u32)> {
+/// Returns the mail kind and the text of the calendar entries that were sent to an address, in order.
+pub(crate) fn mailed_calendars(world: &World, address: &str) -> Vec<(String, String)> {
     let mails = world.stack.aws.mailbox().list().expect("the mailbox can be read").into_iter();
     let addressed = mails.filter(|mail| mail.to.iter().any(|to| to == address));
     let sent = addressed.filter_map(|mail| {
         let message = MessageParser::new().parse(&mail.raw).expect("a message");
         let mut texts = message.parts.iter().filter_map(|part| part.text_contents());
         let calendar = texts.rfind(|text| text.starts_with("BEGIN:VCALENDAR"))?;
-        let sequence = calendar.lines().find_map(|line| line.strip_prefix("SEQUENCE:"));
-        let sequence = sequence.expect("a sequence").parse().expect("a number");
-        Some((mail.kind.expect("a kind"), sequence))
+        Some((mail.kind.expect("a kind"), calendar.to_owned()))
     });
     sent.collect()
+}
+
+/// Returns the mail kind and sequence of the calendar entries that were sent to an address, in order.
+pub(crate) fn calendar_entries(world: &World, address: &str) -> Vec<(String, u32)> {
+    let sequence = |calendar: &str| {
+        let sequence = calendar.lines().find_map(|line| line.strip_prefix("SEQUENCE:"));
+        sequence.expect("a sequence").parse().expect("a number")
+    };
+    let calendars = mailed_calendars(world, address).into_iter();
+    calendars.map(|(kind, calendar)| (kind, sequence(&calendar))).collect()
 }
 
 fn expected_entries(all: &[(&str, u32)]) -> Vec<(String, u32)> {

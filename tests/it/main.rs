@@ -18,6 +18,7 @@ mod booking_engine;
 mod bookings;
 mod by_ref;
 mod calendar_addresses;
+mod calendar_entry;
 mod cancel;
 mod capabilities;
 mod config;

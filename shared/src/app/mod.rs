@@ -8,6 +8,7 @@ pub mod access;
 mod account_access;
 mod attempt_days;
 pub mod attendance;
+pub mod calendar_entry;
 pub mod connect;
 mod default_link;
 mod delegated_actions;

@@ -72,7 +72,7 @@ pub enum Relevance {
     TrainerAccount,
 }
 
-/// The iTIP method of a calendar object (RFC 5546, section 3.2).
+/// The effect of a mail on its recipient's calendar: the iTIP method of its entry (RFC 5546, section 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CalendarMethod {
     Request,
@@ -208,16 +208,6 @@ impl KindSpec {
             calendar: None,
             shows_reason: false,
             asks_to_connect: false,
-        }
-    }
-}
-
-impl CalendarMethod {
-    /// Returns the value of the `METHOD` property and of the equal MIME parameter (RFC 6047, section 2.4).
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "REQUEST",
-            Self::Cancel => "CANCEL",
         }
     }
 }

@@ -84,6 +84,11 @@ impl From<&RequestError> for Problem {
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// For responses with what is not for everyone.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// For a file that its reader may keep, and that may change.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
 /// A successful response.
 #[derive(Debug)]
 pub struct ResponseBody {
@@ -175,6 +180,12 @@ impl ResponseBody {
     /// Adds the number of upcoming classes that cannot be started after the request.
     pub fn with_affected_sessions(mut self, count: usize) -> Self {
         self.headers.push((HeaderName::from_static("affected-sessions"), HeaderValue::from(count)));
+        self
+    }
+
+    /// Lets the caller's own browser keep the response. It asks with the entity tag before it uses the response again.
+    pub fn cached_privately(mut self) -> Self {
+        self.headers.push((CACHE_CONTROL, REVALIDATE));
         self
     }
 
@@ -441,6 +452,9 @@ fn render(content: ResponseBody) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content.content_type);
     insert_common(headers);
+    if content.headers.iter().any(|(name, _)| *name == CACHE_CONTROL) {
+        headers.remove(CACHE_CONTROL);
+    }
     headers.extend(content.headers);
     if matches!(content.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         headers.remove(CONTENT_TYPE);
@@ -448,9 +462,9 @@ fn render(content: ResponseBody) -> Response<Body> {
     response
 }
 
-/// Inserts the headers of every response. Browsers must not guess the type of a body that contains what users wrote.
+/// Inserts the headers of every response, which may replace the cache control. Browsers must not guess the type of a body that contains what users wrote.
 fn insert_common(headers: &mut http::HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 

@@ -100,6 +100,7 @@ pub const ROUTES: &[Route] = &[
         "cursor",
     ]),
     route("GET", "/v1/sessions/{id}", "sessions"),
+    route("GET", "/v1/sessions/{id}/calendar.ics", "sessions"),
     route("GET", "/v1/me/sessions", "sessions").with_query(&[
         "course_id",
         "from",

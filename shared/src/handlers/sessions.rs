@@ -14,8 +14,9 @@ use super::function::Function;
 use super::guest::GuestState;
 use super::http_deps::{HttpDeps, State};
 use super::pages::Page;
-use super::session_view::SessionDetailView;
+use super::session_view::{InvitedView, SessionDetailView};
 use super::{Route, recording_view, session_view};
+use crate::app::calendar_entry::load_session_entry;
 use crate::app::error::Error;
 use crate::app::guests::load_guest_session;
 use crate::app::sessions::{
@@ -35,38 +36,47 @@ use crate::domain::rights::{Operation, View};
 use crate::domain::session::{Session, Status};
 use crate::domain::time::whole_milli;
 use crate::http;
+use crate::mail::Brand;
 use crate::secret::Secret;
 use crate::store::Store;
 use crate::store::sessions::{SessionCursor, SessionFilter};
 use crate::store::timeline::TimelineCursor;
 
-pub type Deps = HttpDeps<Store, JoinMethods>;
+pub type Deps = HttpDeps<Store, SessionsConfig>;
 
-/// The settings of joining, for invited people and guests.
+/// The settings of joining and of the texts that people see.
 #[derive(Debug)]
-pub struct JoinMethods {
+pub struct SessionsConfig {
     mode: JoinMode,
     app_account: Option<String>,
     app_url: AppUrl,
+    disclaimer: Option<String>,
+    /// The sender of mails, who is the organizer in calendars. Mails wait until it is set, and so do calendar files.
+    brand: Result<Brand, ConfigError>,
     memory: AudienceMemory,
     guests: GuestState,
 }
 
-impl State for JoinMethods {
+impl State for SessionsConfig {
     fn new(env: &Env) -> Result<Self, ConfigError> {
         let app_account = env.optional(names::ZOOM_APP_ACCOUNT_ID);
         let (memory, guests) = Default::default();
-        let (mode, app_url) = (deps::join_mode(env)?, AppUrl::new(env)?);
-        Ok(Self { mode, app_account, app_url, memory, guests })
+        let (mode, app_url) = (deps::join_mode(env), AppUrl::new(env));
+        let (brand, disclaimer) = (Brand::read(env), env.optional(names::DISCLAIMER));
+        let (mode, app_url) = (mode?, app_url?);
+        Ok(Self { mode, app_account, app_url, disclaimer, brand, memory, guests })
     }
 }
 
-impl JoinMethods {
+impl SessionsConfig {
     /// Returns whether invited people can join only while the host is in the meeting.
     fn needs_host(&self, session: &Session) -> bool {
         self.mode.join_method(session, self.app_account.as_deref(), None).needs_host()
     }
 }
+
+/// The name under which a browser stores a calendar entry.
+const CALENDAR_FILE: &str = "class.ics";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +92,14 @@ struct WithServerTime<T> {
     server_time: Timestamp,
 }
 
+/// The class of a guest link, with what a guest reads nowhere else.
+#[derive(Serialize)]
+struct GuestView<'a> {
+    #[serde(flatten)]
+    view: WithServerTime<InvitedView>,
+    disclaimer: Option<&'a str>,
+}
+
 #[derive(Serialize)]
 struct TimelinePage {
     #[serde(flatten)]
@@ -92,7 +110,7 @@ struct TimelinePage {
 #[derive(Serialize)]
 struct StudentPage {
     #[serde(flatten)]
-    page: Page<session_view::InvitedView, SessionCursor>,
+    page: Page<InvitedView, SessionCursor>,
     next_look_seconds: u32,
 }
 
@@ -142,8 +160,20 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     let view = with_server_time(owner_detail(deps, &details, now).await?, now);
                     Ok(ResponseBody::ok(&view)?.with_etag(details.session.version))
                 }
-                SessionView::Invited(session) => invited_response(deps, &session, now),
+                SessionView::Invited(session) => {
+                    let view = invited_view(deps, &session, now);
+                    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
+                }
             }
+        }
+        "/v1/sessions/{id}/calendar.ics" => {
+            let id = session_id(&parameters)?;
+            let brand = deps.state.brand.as_ref().map_err(Clone::clone)?;
+            let entry = load_session_entry(&deps.clients, &caller, &id).await?;
+            let calendar = entry.to_calendar(brand, &deps.state.app_url.session_page(&id));
+            let response = ResponseBody::text(calendar.content_type(), calendar.text);
+            let response = response.with_file_name(CALENDAR_FILE).cached_privately();
+            Ok(response.with_content_etag(&request)?)
         }
         "/v1/sessions/by-ref/{external_ref}" => {
             let name = external_ref(&parameters)?;
@@ -211,14 +241,16 @@ async fn serve_guest(
     route: &Route,
 ) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
-    let JoinMethods { memory, guests, .. } = &deps.state;
+    let SessionsConfig { memory, guests, disclaimer, .. } = &deps.state;
     let body: GuestBody = http::json(request)?;
     let guest_request = guests.request(request, route, &body.token, memory)?;
     let secrets = deps.secrets.get(now).await?;
     let (session, _) =
         load_guest_session(&deps.clients, secrets.keyring()?, &guest_request, now).await?;
     log_session(&session.id);
-    invited_response(deps, &session, now)
+    let view =
+        GuestView { view: invited_view(deps, &session, now), disclaimer: disclaimer.as_deref() };
+    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
 }
 
 fn with_server_time<T>(body: T, now: Timestamp) -> WithServerTime<T> {
@@ -245,15 +277,9 @@ async fn owner_detail(
 }
 
 /// Renders one class for an invited person.
-fn invited_response(
-    deps: &Deps,
-    session: &Session,
-    now: Timestamp,
-) -> Result<ResponseBody, RequestError> {
+fn invited_view(deps: &Deps, session: &Session, now: Timestamp) -> WithServerTime<InvitedView> {
     let window = join_window::join_window(session, false, deps.state.needs_host(session), now);
-    let view = session_view::invited_view(session, &deps.state.app_url, window);
-    let view = with_server_time(view, now);
-    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
+    with_server_time(session_view::invited_view(session, &deps.state.app_url, window), now)
 }
 
 fn query_id<T, E: ToString>(

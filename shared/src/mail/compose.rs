@@ -86,9 +86,7 @@ fn body(mail: &ComposedMail) -> MimePart<'_> {
     let Some(calendar) = &mail.calendar else {
         return multipart("multipart/alternative", boundary.inner(), alternatives);
     };
-    let method = calendar.method.as_str();
-    let kind = format!("text/calendar; charset=UTF-8; method={method}");
-    alternatives.push(text_part(kind, &calendar.text));
+    alternatives.push(text_part(calendar.content_type(), &calendar.text));
     let parts = vec![
         multipart("multipart/alternative", boundary.inner(), alternatives),
         attachment(calendar),

@@ -24,7 +24,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-pub use self::calendar::Calendar;
+pub use self::calendar::{Attendee, Calendar, EntryContext, calendar_entry};
 pub use self::compose::compose;
 pub use self::error::{MailError, RetryAdvice};
 pub use self::mailbox::{BadMailbox, Mailbox};

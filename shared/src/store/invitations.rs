@@ -303,6 +303,17 @@ impl Store {
         Ok(self.get(ItemKey::Invitee { session, list, email }).await?.is_some())
     }
 
+    /// Returns the invitee of a list with this address.
+    pub async fn invitee(
+        &self,
+        session: &SessionId,
+        list: InviteeList,
+        email: &Email,
+    ) -> Result<Option<Invitee>, StoreError> {
+        let item = self.get(ItemKey::Invitee { session, list, email }).await?;
+        Ok(item.map(decode::<StoredInvitee>).transpose()?.map(StoredInvitee::into_invitee))
+    }
+
     /// Writes a list before the session refers to it.
     pub async fn write_invitees(
         &self,

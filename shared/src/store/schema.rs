@@ -66,9 +66,9 @@
 //! | due tasks of platform hosts | main | `pk = DUE#HOSTS`, `sk <= now` | meeting sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep, mail events |
-//! | delivery records of a session by time | main | `pk = MAILING#session`, `sk` begins with `DELIVERY#` | timeline, outbox sweep, mail events |
-//! | recipient states of a session at a time | main | `pk = MAILING#session`, `sk` begins with `RECIPIENTS#time#` | outbox sweep |
-//! | number of a session's mails per delivery status | main | `pk = SESSION#id`, `sk = MAILCOUNT` | trainer's view, outbox sweep, mail events |
+//! | delivery records of a session by time | main | `pk = MAILING#session`, `sk` begins with `DELIVERY#` | timeline, calendar entry, outbox sweep, mail events |
+//! | recipient states of a session at a time | main | `pk = MAILING#session`, `sk` begins with `RECIPIENTS#time#` | calendar entry, outbox sweep |
+//! | number of a session's mails per delivery status | main | `pk = SESSION#id`, `sk = MAILCOUNT` | trainer's view, calendar entry, outbox sweep, mail events |
 //! | sessions of a trainer by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | students of a course | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, course removal |
 //! | students of a course since a time | `by_owner` | `g1pk = COURSE#id`, `g1sk` from `FORMER_STUDENT#time` to `STUDENT#` | attendance |

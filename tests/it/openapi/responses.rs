@@ -341,6 +341,12 @@ async fn running_system_matches_the_api_description() {
     api.get(&trainer, &path).await.expect(200);
     api.get(&student, &path).await.expect(200);
     api.get(&other, &path).await.expect_problem(404, "not_found");
+    let entry = format!("{path}/calendar.ics");
+    api.get(&other, &entry).await.expect_problem(404, "not_found");
+    api.get(&trainer, &entry).await;
+    let tag = api.get(&student, &entry).await.headers["etag"].to_str().expect("a tag").to_owned();
+    let unchanged = [("if-none-match", &*tag)];
+    api.request(Method::GET, &entry, &student, None, &unchanged).await.expect(304);
     api.get(&student, "/v1/me/sessions").await.expect(200);
 
     send_guest_requests(&mut api, &trainer).await;
@@ -490,6 +496,7 @@ async fn running_system_matches_the_api_description() {
     let other_class = api.post(&trainer, "/v1/sessions", session_body(50)).await.expect(201);
     let cancel = format!("/v1/sessions/{}/cancel", other_class["id"].as_str().expect("an id"));
     api.post(&trainer, &cancel, json!({"reason": "Snow."})).await.expect(200);
+    api.get(&trainer, &cancel.replace("/cancel", "/calendar.ics")).await;
     api.post(&trainer, &resend, json!({})).await.expect_problem(409, "session_ended");
     let resend = cancel.replace("/cancel", "/resend-invite");
     api.post(&trainer, &resend, json!({})).await.expect_problem(409, "session_cancelled");

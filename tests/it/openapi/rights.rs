@@ -212,6 +212,8 @@ fn observed(row: &Rights, response: &Response) -> &'static str {
 fn shows_all(row: &Rights, response: &Response) -> Option<bool> {
     match row.operation {
         Operation::ReadSession => Some(response.json()["meeting"].is_object()),
+        // Only a person who gets mails is an attendee.
+        Operation::ReadCalendarEntry => Some(!response.text.contains("\nATTENDEE")),
         Operation::ListPolls => Some(response.json()["items"][0]["voters"].is_array()),
         _ => None,
     }

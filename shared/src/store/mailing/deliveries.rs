@@ -20,7 +20,7 @@ use crate::store::recipient_states::StoredSnapshot;
 use crate::store::schema::{DELIVERY_PREFIX, ItemKey, attr, deliveries_partition, limit};
 use crate::store::timeline::TimelineCursor;
 use crate::store::tx::{Action, Condition, ConditionSubject, Item, ItemChanges};
-use crate::store::{KeyRange, Store};
+use crate::store::{BatchItems, KeyRange, Store};
 
 /// The time in which the holder of a claim records its mail, with room for different clocks. The claim lasts 100 seconds.
 const RECORDED_WITHIN: SignedDuration = SignedDuration::from_mins(15);
@@ -218,10 +218,13 @@ pub fn record_queued(subject: &MailSubject, mails: &[Mail], at: Timestamp) -> Ve
     }
     let records: Vec<_> =
         mails.iter().map(|mail| DeliveryRecord::new(mail, DeliveryStatus::Queued, None)).collect();
-    let moves = BTreeMap::from([(DeliveryStatus::Queued, i64::try_from(mails.len()).unwrap_or(0))]);
-    std::iter::once(put_deliveries(subject, records.iter(), at))
-        .chain(change_counts(subject, &moves))
-        .collect()
+    let mut changes = ItemChanges::new()
+        .add(DeliveryStatus::Queued.as_str(), i64::try_from(mails.len()).unwrap_or(0));
+    if mails.iter().any(|mail| mail.kind == MailKind::Removed) {
+        changes = changes.set(attr::HAS_REMOVALS, AttributeValue::Bool(true));
+    }
+    let count = Action::update(ItemKey::MailCount(subject), changes, Condition::new());
+    vec![put_deliveries(subject, records.iter(), at), count]
 }
 
 /// Records that people are about to be notified of a session. Stored before the first mail, so that a crash cannot lose it.
@@ -388,6 +391,14 @@ impl Store {
         }
         all.truncate(limit);
         Ok(all)
+    }
+}
+
+impl BatchItems {
+    /// Returns whether mails were queued that remove an entry of the session, which goes on.
+    pub(crate) fn has_removal_mails(&self, subject: &MailSubject) -> bool {
+        let counts = self.get(ItemKey::MailCount(subject));
+        counts.is_some_and(|counts| counts.contains_key(attr::HAS_REMOVALS))
     }
 }
 

@@ -164,6 +164,9 @@ pub const RECORDED_STATUS: &str = "recorded_status";
 
 // Mail counts of a session.
 pub const NOTIFIED: &str = "notified";
+/// Whether a mail was queued that removes an entry of the session, which goes on. The sequences of addresses may then
+/// exceed the session's own.
+pub const HAS_REMOVALS: &str = "has_removals";
 
 // Mail counts of a session: the last notification of the trainer about returned mails.
 pub const RETURN_NOTIFICATION_AT: &str = "return_notification_at";
