@@ -1,4 +1,5 @@
 // One class from connecting Zoom to its attendance, as trainer, student and guest, on the pages that people use.
+import { readFileSync } from 'node:fs';
 import { client } from './lib/stack.js';
 import { open } from './lib/browser.js';
 import { as, scene, consent, room, card, note, answer } from './lib/people.js';
@@ -292,6 +293,12 @@ export async function walk(browser, base) {
       next.getByRole('button', { name: /^Add to calendar/ }).click(),
     ]);
     equal(file.suggestedFilename(), 'class.ics');
+    // The entry is the mailed one, with the student as its attendee.
+    const entry = readFileSync(await file.path(), 'utf8');
+    const { id } = await find(TITLES.course);
+    for (const line of ['METHOD:REQUEST', `UID:${id}@live-classes`, 'STATUS:CONFIRMED'])
+      holds(entry.split('\r\n').includes(line), `${line} in the calendar entry`);
+    holds(entry.replaceAll('\r\n ', '').includes(':mailto:student1@example.test'), 'the student is the attendee');
     equal(await page.getByRole('link', { name: /^Watch recording/ }).count(), 0, 'classes with a recording');
     await page.getByText('Classes may be recorded.').waitFor();
   });
@@ -315,6 +322,7 @@ export async function walk(browser, base) {
     await guest.getByRole('heading', { name: TITLES.guests }).first().waitFor();
     equal(new URL(guest.url()).pathname, '/guest', 'the address without the token');
     await guest.getByText(/You can join from/).waitFor();
+    await guest.getByText('Classes may be recorded.').waitFor();
     await inspect(world, guest, 'guest-lobby');
     await guest.reload();
     await guest.getByText('To come back, open the link in your mail.').waitFor();

@@ -31,6 +31,7 @@ function guest(token) {
     hasToken: Boolean(token),
     key: 'guest',
     session: () => open.post('/v1/guest/session', { token }),
+    // It comes with the class.
     disclaimer: async () => null,
     join: (options) => open.post('/v1/guest/join', { token, ...options }),
     report: (milliseconds) => open.post('/v1/guest/join-report', { token, milliseconds }),

@@ -62,6 +62,7 @@ function Room() {
   const [interval, setIntervalMs] = useState(WAITING_MS);
   const session = useLoad(access.key, access.session, { every: interval });
   const disclaimer = useLoad(`disclaimer ${access.key}`, access.disclaimer, { every: 0 });
+  const notice = session.data && 'disclaimer' in session.data ? session.data.disclaimer : disclaimer.data;
   const owner = Boolean(session.data && 'meeting' in session.data && session.data.meeting);
   /** @type {{current: (dropped: boolean) => void}} */
   const ended = useRef(() => {});
@@ -124,7 +125,7 @@ function Room() {
       html`<${PollPanel} as=${as} session=${session.data} polls=${polls} owner=${owner} word=${word}
         hidden=${!showsPolls} isSheet=${!isWide} onClose=${close} />`
     }
-    ${disclaimer.data && html`<footer class="room-disclaimer"><bdi>${disclaimer.data}</bdi></footer>`}
+    ${notice && html`<footer class="room-disclaimer"><bdi>${notice}</bdi></footer>`}
     <${Announcer} polls=${polls} owner=${owner} word=${word} /><${Notes} /><${Question} /></div>`;
 }
 

@@ -84,7 +84,7 @@ function Class({ as, session, isNext = false }) {
         ${session.record_session && html`<${Badge} icon="record">Recorded<//>`}</p>
       ${isNext && html`<${Countdown} of=${session} at=${at} />`}</div>
     <div class="class-acts"><${Door} as=${as} session=${session} at=${at} />
-      ${isNext && html`<${ToCalendar} session=${session} />`}
+      ${isNext && html`<${ToCalendar} as=${as} session=${session} />`}
       ${
         session.has_recording &&
         html`<${Go} as=${as} to=${`classes/${session.id}/recordings`} class="button"
@@ -92,9 +92,9 @@ function Class({ as, session, isNext = false }) {
       }</div></li>`;
 }
 
-function ToCalendar({ session }) {
+function ToCalendar({ as, session }) {
   return html`<${Button} kind="quiet" icon="calendar" aria-label=${`Add to calendar: ${session.title}`}
-    onClick=${() => saveCalendar(session)}>Add to calendar<//>`;
+    onClick=${() => saveCalendar(as, session)}>Add to calendar<//>`;
 }
 
 const PARTS = [
@@ -114,7 +114,7 @@ function One({ as, of, part, section }) {
   const at = useDoor(of);
   const [, title] = PARTS.find(([key]) => key === part);
   const acts = html`<${Door} as=${as} session=${of} at=${at} />
-    ${!isOver(of) && html`<${ToCalendar} session=${of} />`}`;
+    ${!isOver(of) && html`<${ToCalendar} as=${as} session=${of} />`}`;
   return html`
     <${Heading} as=${as} part=${title} back=${['classes', 'Your live classes']} actions=${acts}>${of.title}<//>
     <p class="class-facts">${startsSoon(of, at) ? html`<${Soon} />` : html`<${Status} of=${of.status} />`}

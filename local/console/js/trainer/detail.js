@@ -48,7 +48,7 @@ function Head({ as, of, part }) {
       of.audience_type !== 'standalone' &&
       html`<${Button} icon="send" onClick=${() => resend(as, of)}>Resend<//>`
     }
-    ${!past && html`<${Button} icon="calendar" onClick=${() => saveCalendar(of)}>Add to calendar<//>`}
+    ${!past && html`<${Button} icon="calendar" onClick=${() => saveCalendar(as, of)}>Add to calendar<//>`}
     ${!past && html`<${Button} kind="danger-quiet" icon="trash" onClick=${() => cancel(as, of)}>Cancel<//>`}`;
   return html`<${Heading} as=${as} part=${title} back=${['classes', 'Classes']} actions=${acts}>${of.title}<//>
     <p class="class-facts">${startsSoon(of, at) ? html`<${Soon} />` : html`<${Status} of=${of.status} />`}
