@@ -154,6 +154,9 @@ async fn serve(arguments: ServeArguments) -> ExitCode {
             if is_seeded && stack.is_restored() {
                 println!("The data directory has a state, so --seed and --no-seed have no effect.");
             }
+            for warning in stack.seed_warnings() {
+                println!("Warning: {warning}");
+            }
             println!(
                 "Live Classes on {} (ready in {} ms, press Ctrl-C to stop)",
                 stack.base_url,

@@ -99,15 +99,16 @@ fn school() -> Vec<Value> {
     all
 }
 
-/// Imports the starting data like the `directory` function, without a request and its token.
+/// Imports the starting data like the `directory` function, without a request and its token. Returns the warnings about
+/// references to records that do not exist.
 pub async fn load(
     seed: &Seed,
     environment: &[(String, String)],
     clock: &Clock,
     random: &Random,
-) -> Result<(), SeedError> {
+) -> Result<Vec<String>, SeedError> {
     if seed.lines.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let failed = |reason: String| SeedError::Import { name: seed.name.clone(), reason };
     let function_name = (names::AWS_LAMBDA_FUNCTION_NAME.to_owned(), FUNCTION.to_owned());
@@ -120,7 +121,7 @@ pub async fn load(
     }
     let rejected = outcome["rejected"].as_array().map(Vec::as_slice).unwrap_or_default();
     if rejected.is_empty() {
-        return Ok(());
+        return Ok(warnings(seed, &outcome["warnings"]));
     }
     let text = |rejected: &Value, name: &str| {
         rejected[name].as_str().map_or_else(|| rejected[name].to_string(), str::to_owned)
@@ -132,4 +133,22 @@ pub async fn load(
     };
     let lines = rejected.iter().take(SHOWN_REJECTIONS).map(describe).collect();
     Err(SeedError::Rejected { name: seed.name.clone(), lines })
+}
+
+/// Describes the warnings of an import.
+fn warnings(seed: &Seed, warnings: &Value) -> Vec<String> {
+    let Some(warnings) = warnings.as_array() else {
+        return vec![format!("{}: there was no time to look for unknown records.", seed.name)];
+    };
+    let describe = |warning: &Value| {
+        let word = |name: &str| warning[name].as_str().unwrap_or_default().replace('_', " ");
+        let lines = warning["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let listed: Vec<_> = lines.iter().map(Value::to_string).collect();
+        let count = warning["count"].as_u64().unwrap_or_default();
+        let more = if count > listed.len() as u64 { ", …" } else { "" };
+        let (code, kind, lines) = (word("code"), word("kind"), listed.join(", "));
+        let noun = if count == 1 { "line" } else { "lines" };
+        format!("{}: {code} in {count} {noun} of type {kind}: {lines}{more}", seed.name)
+    };
+    warnings.iter().map(describe).collect()
 }

@@ -130,6 +130,7 @@ pub struct Stack {
     barrier: Barrier,
     disk: Option<StateFiles>,
     data: Option<DataDir>,
+    seed_warnings: Vec<String>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -233,6 +234,7 @@ impl Stack {
             barrier: start_state.barrier.clone(),
             disk,
             data,
+            seed_warnings: Vec::new(),
             tasks: Vec::new(),
         };
         let router = stack.router(&start_state, issuer, cloud_only);
@@ -241,10 +243,15 @@ impl Stack {
         let closed = stack.barrier.close().await;
         stack.serve(listener, router);
         if is_new {
-            start_state.load().await?;
+            stack.seed_warnings = start_state.load().await?;
         }
         drop(closed);
         Ok(stack)
+    }
+
+    /// Returns the warnings about the starting data, each for a person.
+    pub fn seed_warnings(&self) -> &[String] {
+        &self.seed_warnings
     }
 
     /// Returns whether the stack has restored the state of an earlier run.

@@ -52,17 +52,18 @@ pub(super) struct StartState {
 }
 
 impl StartState {
-    /// Loads the starting data into an empty stack.
-    pub(super) async fn load(&self) -> Result<(), StackError> {
+    /// Loads the starting data into an empty stack. Returns the warnings about it.
+    pub(super) async fn load(&self) -> Result<Vec<String>, StackError> {
         self.aws.set_secret(&self.secret_id, &self.secret).await?;
-        seed::load(&self.seed, &self.seed_environment, &self.clock, &self.random).await?;
+        let warnings =
+            seed::load(&self.seed, &self.seed_environment, &self.clock, &self.random).await?;
         // The import is not part of anybody's cost.
         self.usage.reset();
         if let Some(disk) = &self.disk {
             disk.save()?;
             disk.set_complete(true)?;
         }
-        Ok(())
+        Ok(warnings)
     }
 
     /// Returns to the state after the start.
@@ -84,7 +85,7 @@ impl StartState {
         // The functions cache secrets and tokens.
         let functions = Functions::new(&self.environment, &self.clock, &self.random);
         self.lambda.replace_functions(functions);
-        self.load().await
+        self.load().await.map(drop)
     }
 }
 

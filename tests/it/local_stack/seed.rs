@@ -67,6 +67,28 @@ async fn invalid_line_of_a_seed_file_is_refused_by_number_and_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn seed_file_with_unknown_records_has_warnings() {
+    let user = |n: usize| {
+        format!(r#"{{"type":"user","id":"u-{n}","name":"U","role":"trainer","plan":"gold"}}"#)
+    };
+    let mut lines: Vec<_> = (0..12).map(user).collect();
+    lines.push(r#"{"type":"settings","live_classes_enabled":true,"plans":{"pro":{}}}"#.to_owned());
+    lines.push(
+        r#"{"type":"enrollment","course_id":"none","user_id":"u-1","name":"U","access_granted":true}"#.to_owned(),
+    );
+    let (file, options) = with_file(&lines.join("\n"));
+    let world = World::start_with(options).await;
+    let name = file.path().display();
+    let expected = [
+        format!("{name}: unknown course in 1 line of type enrollment: 14"),
+        format!("{name}: unknown plan in 12 lines of type user: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …"),
+    ];
+    assert_eq!(world.stack.seed_warnings(), expected);
+    // The starting data refers only to its own records.
+    assert_eq!(World::start().await.stack.seed_warnings(), [] as [String; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stack_without_seed_is_empty() {
     let options = Options { seed: SeedSource::Nothing, ..World::options() };
     let world = World::start_with(options).await;
