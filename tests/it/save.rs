@@ -572,3 +572,27 @@ async fn unusual_texts_are_stored_unchanged_or_rejected() {
         world.call(Method::POST, "/v1/sessions", &trainer, Some(json!("nonsense")), &[]).await;
     text.expect_problem(422, "validation_failed");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn create_repeated_after_its_start_returns_the_session() {
+    let (world, trainer) = connected_trainer().await;
+    let local_start = patched(session_body(26), json!({"starts_at": "2026-11-22T18:00:00"}));
+    let bodies = [("a", session_body(24)), ("b", local_start)];
+    let create = async |key: &str, body: &Value| {
+        world.create_with_idempotency_key(&trainer, key, body).await
+    };
+    let mut made = Vec::new();
+    for (key, body) in &bodies {
+        made.push(create(key, body).await.expect(201));
+    }
+    world.advance(SignedDuration::from_hours(48));
+    let trainer = world.trainer().await;
+    let create = async |key: &str, body: &Value| {
+        world.create_with_idempotency_key(&trainer, key, body).await
+    };
+    for ((key, body), made) in bodies.iter().zip(made) {
+        assert_eq!(create(key, body).await.expect(201)["id"], made["id"]);
+        let refused = create("c", body).await.expect_problem(422, "validation_failed");
+        assert_eq!(fields(&refused), ["starts_at"]);
+    }
+}
