@@ -1,4 +1,5 @@
-// Fails for lines of JavaScript and TypeScript that are too long. The formatter does not break templates and comments.
+// Fails for lines of JavaScript, TypeScript and CSS that are too long. The formatter does not break templates and
+// comments.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
@@ -7,7 +8,10 @@ const MAX_CHARACTERS = 120;
 const GENERATED = /^local\/console\/vendor\//;
 
 const root = new URL('../../', import.meta.url);
-const files = execFileSync('git', ['ls-files', '-z', '*.js', '*.mjs', '*.ts'], { cwd: root, encoding: 'utf8' });
+const files = execFileSync('git', ['ls-files', '-z', '*.js', '*.mjs', '*.ts', '*.css'], {
+  cwd: root,
+  encoding: 'utf8',
+});
 let failed = false;
 for (const file of files.split('\0').filter((name) => name && !GENERATED.test(name))) {
   for (const [n, line] of readFileSync(new URL(file, root), 'utf8').split('\n').entries()) {
