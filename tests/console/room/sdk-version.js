@@ -1,14 +1,21 @@
-// Compares the version of Zoom's web client in `local/console/zoom-sdk.json` with npm, and with the oldest version
-// that Zoom lets in. `node room/sdk-version.js` prints the result and fails only if the version is too old.
+// Compares the version of Zoom's web client in `local/console/zoom-sdk.json` with npm. `node room/sdk-version.js`
+// prints the result. It fails only if npm does not have the version, because people then cannot join in the page.
+//
+// Zoom publishes the minimum version on a support page, which no program can read, and not by a rule that could be
+// computed. So an old version is a warning. Sources:
+// https://developers.zoom.us/docs/contact-center/minimum-version/ (dates and notice),
+// https://developers.zoom.us/docs/meeting-sdk/minimum-version (the same policy for the Meeting SDK).
 import { spawnSync } from 'node:child_process';
 import { pathToFileURL } from 'node:url';
 import { MANIFEST, PACKAGE } from '../lib/zoom-files.js';
 
-/** Zoom raises its minimum on the first weekend of these months, counted from 0. */
+/** Zoom raises its minimum on the first weekend of these months, counted from 0, with three months' notice. */
 const MONTHS = [1, 4, 7, 10];
-/** A version is let in for about this long after its release. */
-const SUPPORTED_MONTHS = 9;
+/** The page with the minimum versions. */
+const MINIMUMS = 'https://support.zoom.com/hc/en/article?id=zm_kb&sysparm_article=KB0061130#Dev';
 const SATURDAY = 6;
+const DAYS_OF_MONTH = 30.44;
+const DAY_MS = 86_400_000;
 
 /** The first Saturday of a month, at midnight UTC. */
 function firstSaturday(year, month) {
@@ -16,19 +23,11 @@ function firstSaturday(year, month) {
   return new Date(Date.UTC(year, month, 1 + ((SATURDAY - day + 7) % 7)));
 }
 
-/** The last date on or before `now` at which Zoom raised its minimum, and the next one. */
-export function raises(now) {
+/** The next date after `now` at which Zoom may raise its minimum. */
+export function nextRaise(now) {
   const year = now.getUTCFullYear();
-  const all = [year - 1, year, year + 1].flatMap((each) => MONTHS.map((month) => firstSaturday(each, month)));
-  const next = all.findIndex((date) => date > now);
-  return { last: all[next - 1], next: all[next] };
-}
-
-/** The start of the time in which versions were released that are let in from `raise` on. */
-export function oldestRelease(raise) {
-  const date = new Date(raise);
-  date.setUTCMonth(date.getUTCMonth() - SUPPORTED_MONTHS);
-  return date;
+  const all = [year, year + 1].flatMap((each) => MONTHS.map((month) => firstSaturday(each, month)));
+  return all.find((date) => date > now);
 }
 
 const isRelease = (version) => /^\d+\.\d+\.\d+$/.test(version);
@@ -41,36 +40,38 @@ export function order(one, other) {
   return n < 0 ? 0 : a[n] - b[n];
 }
 
-/**
- * The lowest version that was released on or after a date, or nothing. `times` is npm's release time of each version.
- */
-export function lowest(times, since) {
-  const released = Object.keys(times).filter((version) => isRelease(version) && new Date(times[version]) >= since);
-  return released.sort(order)[0];
-}
+const counted = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`;
 
-/** The lines to print, and whether the version is below Zoom's minimum. */
-export function judge(version, times, now) {
-  const newest = Object.keys(times).filter(isRelease).sort(order).at(-1);
-  const { last, next } = raises(now);
-  const day = (date) => date.toISOString().slice(0, 10);
-  const of = (raise) => lowest(times, oldestRelease(raise)) ?? newest;
-  const isBelow = (minimum) => order(version, minimum) < 0;
+/**
+ * Returns the lines to print, and whether npm has the version. `latest` is the version that npm installs without a
+ * number, and `times` is the release time of each version.
+ */
+export function judge(version, { latest, times }, now) {
+  if (!times[version])
+    return { exists: false, lines: [`ERROR: npm has no ${PACKAGE}@${version}. Set another version in zoom-sdk.json.`] };
+  const newer = Object.keys(times).filter((each) => isRelease(each) && order(each, version) > 0);
+  const days = (Date.parse(times[latest]) - Date.parse(times[version])) / DAY_MS;
+  const months = Math.max(0, Math.round(days / DAYS_OF_MONTH));
+  const date = nextRaise(now).toISOString().slice(0, 10);
+  const isLatest = order(version, latest) >= 0;
   const lines = [
-    `Zoom’s web client: ${version} here, ${newest} on npm${version === newest ? '' : '. Update zoom-sdk.json.'}`,
-    `Minimum since ${day(last)}: ${of(last)}. From ${day(next)}: ${of(next)}.`,
+    isLatest
+      ? `Zoom’s web client ${version} is the latest on npm.`
+      : `WARNING: Zoom’s web client ${version} is ${counted(newer.length, 'version')} and ` +
+        `${counted(months, 'month')} older than ${latest}, the latest on npm.`,
+    `Zoom may raise its minimum version on ${date}, and announces it three months before: ${MINIMUMS}`,
   ];
-  if (isBelow(of(last))) lines.push(`${version} is below the minimum: people cannot join in the page.`);
-  else if (isBelow(of(next))) lines.push(`${version} will be below the minimum on ${day(next)}.`);
-  return { lines, isTooOld: isBelow(of(last)) };
+  if (!isLatest) lines.push('Below the minimum nobody can join in the page. Update local/console/zoom-sdk.json.');
+  return { exists: true, lines };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { status, stdout } = spawnSync('npm', ['view', PACKAGE, 'time', '--json'], { encoding: 'utf8' });
-  if (status !== 0) console.log(`npm does not answer, so the version of ${PACKAGE} is not compared.`);
+  const { status, stdout } = spawnSync('npm', ['view', PACKAGE, 'time', 'dist-tags', '--json'], { encoding: 'utf8' });
+  if (status !== 0) console.log(`WARNING: npm does not answer, so the version of ${PACKAGE} is not compared.`);
   else {
-    const { lines, isTooOld } = judge(MANIFEST.version, JSON.parse(stdout), new Date());
+    const { time: times, 'dist-tags': tags } = JSON.parse(stdout);
+    const { exists, lines } = judge(MANIFEST.version, { latest: tags.latest, times }, new Date());
     for (const line of lines) console.log(line);
-    process.exitCode = isTooOld ? 1 : 0;
+    process.exitCode = exists ? 0 : 1;
   }
 }

@@ -7,7 +7,7 @@ import { MOST_ATTEMPTS, STATUS, delay, isDropped } from '../../../local/console/
 import { WORDS, words } from '../../../local/console/js/room/words.js';
 import { loadLanguage, translated } from '../../../local/console/js/room/zoom-language.js';
 import { download } from '../../../local/console/js/room/download.js';
-import { judge, lowest, oldestRelease, order, raises } from '../room/sdk-version.js';
+import { judge, nextRaise, order } from '../room/sdk-version.js';
 
 const day = (date) => date.toISOString().slice(0, 10);
 
@@ -118,14 +118,14 @@ test('a download reports bytes, and fails when nothing arrives', async (context)
 });
 
 test('Zoom raises its minimum on the first Saturday of four months', () => {
-  const around = (now) => Object.values(raises(new Date(now))).map(day);
-  assert.deepEqual(around('2026-11-30'), ['2026-11-07', '2027-02-06']);
-  assert.deepEqual(around('2026-11-07'), ['2026-11-07', '2027-02-06']);
-  assert.deepEqual(around('2026-02-06'), ['2025-11-01', '2026-02-07']);
-  assert.equal(day(oldestRelease(new Date('2026-11-07'))), '2026-02-07');
+  const next = (now) => day(nextRaise(new Date(now)));
+  assert.equal(next('2026-11-30'), '2027-02-06');
+  assert.equal(next('2026-11-07'), '2027-02-06');
+  assert.equal(next('2026-11-06'), '2026-11-07');
+  assert.equal(next('2026-02-06'), '2026-02-07');
 });
 
-test('a version below the minimum fails, and one that soon is below is named', () => {
+test('only a version that npm does not have fails, and an older one is a warning', () => {
   const times = {
     created: '2020-01-01',
     '5.9.0': '2026-01-10',
@@ -134,11 +134,12 @@ test('a version below the minimum fails, and one that soon is below is named', (
     '6.10.0': '2026-09-01',
     modified: '2026-11-01',
   };
-  const now = new Date('2026-11-30');
-  assert.equal(lowest(times, new Date('2026-02-07')), '6.0.0');
   assert.ok(order('6.10.0', '6.9.9') > 0 && order('6.2.0', '6.2.0') === 0);
-  const [old, soon, newest] = ['5.9.0', '6.0.0', '6.10.0'].map((version) => judge(version, times, now));
-  assert.equal(old.isTooOld, true);
-  assert.deepEqual([soon.isTooOld, soon.lines.length], [false, 3]);
-  assert.deepEqual([newest.isTooOld, newest.lines.length], [false, 2]);
+  const of = (version) => judge(version, { latest: '6.10.0', times }, new Date('2026-11-30'));
+  const [old, newest, unknown] = ['5.9.0', '6.10.0', '6.9.0'].map(of);
+  assert.deepEqual([old.exists, newest.exists, unknown.exists], [true, true, false]);
+  assert.match(old.lines[0], /^WARNING: .* 5\.9\.0 is 2 versions and 8 months older than 6\.10\.0/);
+  assert.match(newest.lines[0], /is the latest on npm/);
+  for (const { lines } of [old, newest]) assert.match(lines[1], /on 2027-02-06/);
+  assert.match(unknown.lines[0], /^ERROR: npm has no @zoom\/meetingsdk@6\.9\.0/);
 });
