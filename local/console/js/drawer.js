@@ -57,7 +57,8 @@ function Call({ of }) {
     ${
       open &&
       html`<div class="call-body"><div class="call-part"><span>As curl</span><${Button} kind="quiet" small icon="copy"
-        onClick=${async () => copy(curl(of, of.as && (await token(of.as))), 'Command')}>Copy with token<//></div>
+        onClick=${async () => copy(curl(of, of.as && (await token(of.as))), 'Command copied.')}>
+          Copy with token<//></div>
       <pre tabindex="0" aria-label="As curl">${curl(of)}</pre>
       ${
         of.body !== undefined &&

@@ -28,13 +28,25 @@ export function say(text) {
   add({ kind: 'done', text });
 }
 
+/** The text of an error in English, as the API sends it. */
+function asSent(problem) {
+  const fields = (problem.errors || []).map((error) => `${error.field} ${error.message}`).join(', ');
+  return [problem.title || 'Request failed', fields ? `${problem.message} ${fields}.` : problem.message];
+}
+let explain = asSent;
+
+/** Sets how errors are shown: `explanation` returns the title and the next step. */
+export function explainWith(explanation) {
+  explain = explanation;
+}
+
 /** Shows an error with its code until it is dismissed. */
 export function tell(problem) {
-  const fields = (problem.errors || []).map((error) => `${error.field} ${error.message}`).join(', ');
+  const [title, text] = explain(problem);
   add({
     kind: 'problem',
-    title: problem.title || 'Request failed',
-    text: fields ? `${problem.message} ${fields}.` : problem.message,
+    title,
+    text,
     code: problem.code || 'unexpected',
     request: problem.request_id,
   });

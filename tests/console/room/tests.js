@@ -249,7 +249,11 @@ export function tests({ browser, base, zoom, world, looks }) {
     await page.getByRole('radio', { name: 'One third' }).check();
     await page.getByRole('button', { name: 'Vote', exact: true }).click();
     await page.locator('.tally li', { hasText: 'One third' }).getByText('Votes: 1').waitFor();
-    equal((await page.evaluate(() => globalThis.announced)).join(), 'New poll: Which is larger?', 'announcements');
+    equal(
+      (await page.evaluate(() => globalThis.announced)).join(),
+      'New poll: \u2068Which is larger?\u2069',
+      'announcements',
+    );
     equal(await page.locator('[aria-live], [role=status]:not(.lobby *):not(.toasts *)').count(), 2, 'live regions');
     equal((await violations(page)).join(), '', 'violations');
     await page.keyboard.press('Escape');

@@ -2,6 +2,7 @@
 import { html, useState } from '../ui.js';
 import { say } from '../notes.js';
 import { counted } from '../plural.js';
+import { useLabels } from './labels.js';
 
 // Strokes on a grid of 24 units, so that all icons share size and weight.
 const PATHS = {
@@ -112,8 +113,9 @@ export function Avatar({ of, size }) {
 
 /** The code of an error, and of the request that support can look up. */
 export function ProblemDetails({ code, request }) {
+  const { details } = useLabels();
   if (!code) return null;
-  return html`<details class="fine"><summary>Details</summary>
+  return html`<details class="fine"><summary>${details}</summary>
     Code <code>${code}</code>${request && html`, request <code>${request}</code>`}</details>`;
 }
 
@@ -156,7 +158,8 @@ export function Loaded({ of, lines, height, children }) {
   return html`<${Skeleton} lines=${lines} height=${height} />`;
 }
 
-export async function copy(text, what) {
+/** Copies a text and shows that it is done, with the message `done`. */
+export async function copy(text, done) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -168,12 +171,13 @@ export async function copy(text, what) {
     document.execCommand('copy');
     area.remove();
   }
-  say(`${what} copied.`);
+  say(done);
 }
 
-export function CopyButton({ text, what, small = true, kind = 'quiet', children }) {
-  return html`<${Button} kind=${kind} small=${small} icon="copy" label=${`Copy ${what.toLowerCase()}`}
-    onClick=${() => copy(text, what)}>${children}<//>`;
+/** Copies a text. `what` names it in English, or `label` and `done` are the texts in another language. */
+export function CopyButton({ text, what = '', label, done, small = true, kind = 'quiet', children }) {
+  return html`<${Button} kind=${kind} small=${small} icon="copy" label=${label ?? `Copy ${what.toLowerCase()}`}
+    onClick=${() => copy(text, done ?? `${what} copied.`)}>${children}<//>`;
 }
 
 /** Saves a file to the user's disk. */
@@ -191,9 +195,10 @@ export function saveCsv(name, text) {
 /** A passcode that is hidden until requested. */
 export function Passcode({ code }) {
   const [shown, setShown] = useState(false);
+  const { show, hide, copyPasscode, passcodeCopied } = useLabels();
   return html`<span class="passcode"><code>${shown ? code : '•'.repeat(Math.min(code.length, 10))}</code>
-    <${Button} kind="quiet" small aria-pressed=${shown} onClick=${() => setShown(!shown)}>${shown ? 'Hide' : 'Show'}<//>
-    <${CopyButton} text=${code} what="Passcode" /></span>`;
+    <${Button} kind="quiet" small aria-pressed=${shown} onClick=${() => setShown(!shown)}>${shown ? hide : show}<//>
+    <${CopyButton} text=${code} label=${copyPasscode} done=${passcodeCopied} /></span>`;
 }
 
 /** A choice as a row of buttons. */

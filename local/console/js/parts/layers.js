@@ -4,11 +4,13 @@ import { useStore } from '../store.js';
 import { notes, question, dismiss } from '../notes.js';
 import { Button, Icon, ProblemDetails } from './basic.js';
 import { Text } from './form.js';
+import { useLabels } from './labels.js';
 
 /** A native dialog, which traps and restores the focus and closes on Escape. */
 export function Dialog({ title, onClose, children, wide }) {
   const dialog = useRef(null);
   const id = useId();
+  const { closeDialog } = useLabels();
   useLayoutEffect(() => {
     const before = /** @type {HTMLElement} */ (document.activeElement);
     dialog.current.showModal();
@@ -22,7 +24,7 @@ export function Dialog({ title, onClose, children, wide }) {
       onMouseDown=${(event) => {
         if (event.target === dialog.current) onClose();
       }}>
-    <div class="dialog"><header><h2 id=${id}>${title}</h2><${Button} kind="quiet" icon="close" label="Close"
+    <div class="dialog"><header><h2 id=${id}>${title}</h2><${Button} kind="quiet" icon="close" label=${closeDialog}
       onClick=${onClose} /></header>
     ${children}</div></dialog>`;
 }
@@ -31,6 +33,7 @@ export function Dialog({ title, onClose, children, wide }) {
 export function Question() {
   const asked = useStore(question);
   const [text, setText] = useState('');
+  const { cancel } = useLabels();
   useEffect(() => setText(''), [asked]);
   if (!asked) return null;
   const answer = (value) => {
@@ -49,7 +52,7 @@ export function Question() {
         html`<${Text} label=${asked.field.label} optional=${!asked.field.required} hint=${asked.field.hint} lines=${2}
         maxlength=${500} value=${text} onInput=${setText} />`
       }
-      <footer><${Button} onClick=${() => answer(null)}>${asked.no || 'Cancel'}<//>
+      <footer><${Button} onClick=${() => answer(null)}>${asked.no || cancel}<//>
         <${Button} type="submit" kind=${asked.danger === false ? 'primary' : 'danger'} disabled=${missing}>${asked.yes}
           <//></footer>
     </form><//>`;
@@ -57,11 +60,12 @@ export function Question() {
 
 export function Notes() {
   const all = useStore(notes);
+  const { dismiss: dismissLabel } = useLabels();
   const one = (note) => html`<div class=${`toast ${note.kind}`} key=${note.n}>
     <${Icon} name=${note.kind === 'problem' ? 'warn' : 'check'} />
     <div>${note.title && html`<strong>${note.title}</strong>`}<p>${note.text}</p>
       <${ProblemDetails} code=${note.code} request=${note.request} /></div>
-    <${Button} kind="quiet" small icon="close" label="Dismiss" onClick=${() => dismiss(note.n)} /></div>`;
+    <${Button} kind="quiet" small icon="close" label=${dismissLabel} onClick=${() => dismiss(note.n)} /></div>`;
   return html`<div class="toasts">
     <div role="status" aria-live="polite">${all.filter((note) => note.kind !== 'problem').map(one)}</div>
     <div role="alert">${all.filter((note) => note.kind === 'problem').map(one)}</div></div>`;

@@ -1,6 +1,7 @@
 // The theme follows the system until the user chooses one.
 import { html, useState } from '../ui.js';
 import { Button } from './basic.js';
+import { useLabels } from './labels.js';
 
 function theme() {
   const chosen = document.documentElement.dataset.theme;
@@ -9,6 +10,7 @@ function theme() {
 
 export function ThemeSwitch() {
   const [now, setNow] = useState(theme());
+  const { useLight, useDark } = useLabels();
   const turn = () => {
     const next = now === 'dark' ? 'light' : 'dark';
     document.documentElement.dataset.theme = next;
@@ -16,5 +18,5 @@ export function ThemeSwitch() {
     setNow(next);
   };
   return html`<${Button} kind="quiet" icon=${now === 'dark' ? 'sun' : 'moon'}
-    label=${now === 'dark' ? 'Use light colours' : 'Use dark colours'} onClick=${turn} />`;
+    label=${now === 'dark' ? useLight : useDark} onClick=${turn} />`;
 }

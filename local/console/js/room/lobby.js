@@ -13,7 +13,7 @@ export function Lobby({ icon, title, text, problem, language, word, children, ba
 }
 
 /** An error in the reader's language, with its code for support. */
-function Trouble({ problem, language, word }) {
+export function Trouble({ problem, language, word }) {
   const [title, next] = explain(language, problem);
   return html`<div class="note bad" role="alert"><${Icon} name="warn" />
     <div><strong>${title}</strong><p>${next}</p>

@@ -4,11 +4,14 @@ import { access } from './access.js';
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../ui.js';
 import { useLoad } from '../load.js';
 import { readClock } from '../time.js';
+import { explainWith } from '../notes.js';
 import { Button, Icon, Passcode } from '../parts/basic.js';
 import { Text } from '../parts/form.js';
+import { translateLabels } from '../parts/labels.js';
 import { Notes, Question } from '../parts/layers.js';
 import { Bar } from './bar.js';
 import { useClient } from './client.js';
+import { explain } from './errors.js';
 import { DeviceCheck } from './devices.js';
 import { useJoin } from './join.js';
 import { useIsWide } from './layout.js';
@@ -35,6 +38,8 @@ function useLanguage() {
     document.documentElement.lang = language;
     document.documentElement.dir = direction(language);
     localStorage.setItem('language', language);
+    translateLabels(words(language));
+    explainWith((problem) => explain(language, problem));
   }, [language]);
   return [language, setLanguage];
 }
@@ -122,8 +127,8 @@ function Room() {
     ${
       session.data &&
       !isGuest &&
-      html`<${PollPanel} as=${as} session=${session.data} polls=${polls} owner=${owner} word=${word}
-        hidden=${!showsPolls} isSheet=${!isWide} onClose=${close} />`
+      html`<${PollPanel} as=${as} session=${session.data} polls=${polls} owner=${owner} language=${language}
+        word=${word} hidden=${!showsPolls} isSheet=${!isWide} onClose=${close} />`
     }
     ${notice && html`<footer class="room-disclaimer"><bdi>${notice}</bdi></footer>`}
     <${Announcer} polls=${polls} owner=${owner} word=${word} /><${Notes} /><${Question} /></div>`;
@@ -222,9 +227,11 @@ function ByLink({ session, pass, join, language, word, back }) {
 
 /** What a guest sees who has left the class, or has opened the page without a link. */
 function WithoutLink() {
-  const language = localStorage.getItem('language') || 'en';
+  const [language, setLanguage] = useLanguage();
   const word = words(language);
-  return html`<div class="room at-left"><main class="room-main" id="main">
+  return html`<div class="room at-left">
+    <${Bar} title="Live Classes" language=${language} onLanguage=${setLanguage} word=${word}
+      polls=${false} /><main class="room-main" id="main">
     <${Lobby} icon="leave" title=${word('left')} text=${word('leftGuest')} language=${language} word=${word} />
     </main></div>`;
 }

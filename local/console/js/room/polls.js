@@ -3,9 +3,10 @@ import { html, useEffect, useRef, useState, useCallback } from '../ui.js';
 import { api } from '../api.js';
 import { click } from '../cost.js';
 import { ask } from '../notes.js';
-import { Badge, Button, Empty, ProblemNote } from '../parts/basic.js';
+import { Badge, Button, Empty } from '../parts/basic.js';
 import { Switch, Text } from '../parts/form.js';
 import { Tally } from '../parts/tally.js';
+import { Trouble } from './lobby.js';
 
 const MOST_OPTIONS = 10;
 /** The interval until the first response names one. */
@@ -77,7 +78,7 @@ export function Announcer({ polls, owner, word }) {
   return html`<div class="hidden" role="status" aria-live="polite" data-polls>${text}</div>`;
 }
 
-export function PollPanel({ as, session, polls, owner, word, hidden, isSheet, onClose }) {
+export function PollPanel({ as, session, polls, owner, language, word, hidden, isSheet, onClose }) {
   const items = polls.items || [];
   const { open } = polls;
   const earlier = items.filter((poll) => poll !== open);
@@ -102,7 +103,7 @@ export function PollPanel({ as, session, polls, owner, word, hidden, isSheet, on
       ${
         isSheet && html`<${Button} kind="quiet" small icon="close" label=${word('closePolls')} onClick=${onClose} />`
       }</div>
-    ${polls.problem && !polls.items && html`<${ProblemNote} of=${polls.problem} />`}
+    ${polls.problem && !polls.items && html`<${Trouble} problem=${polls.problem} language=${language} word=${word} />`}
     ${
       open &&
       html`<${OpenPoll} key=${open.id} as=${as} session=${session} poll=${open} owner=${owner} word=${word}
@@ -118,7 +119,7 @@ export function PollPanel({ as, session, polls, owner, word, hidden, isSheet, on
       !open &&
       owner &&
       session.status === 'live' &&
-      html`<${Launch} as=${as} session=${session} word=${word} look=${polls.look} />`
+      html`<${Launch} as=${as} session=${session} language=${language} word=${word} look=${polls.look} />`
     }
     ${!open && !owner && html`<${Empty} icon="poll" title=${word('noPoll')}>${word('noPollMore')}<//>`}
     ${
@@ -152,7 +153,7 @@ function OpenPoll({ as, session, poll, owner, word, look }) {
     await look();
   };
   const close = async () => {
-    const sure = await ask({ title: word('closeAsk'), text: word('closeMore'), yes: word('close'), no: word('keep') });
+    const sure = await ask({ title: word('closeAsk'), text: word('closeMore'), yes: word('close') });
     if (!sure) return;
     await click('Close a poll', () => api(as).post(`${base}/close`));
     await look();
@@ -189,7 +190,7 @@ function OpenPoll({ as, session, poll, owner, word, look }) {
     }</article>`;
 }
 
-function Launch({ as, session, word, look }) {
+function Launch({ as, session, language, word, look }) {
   const [question, setQuestion] = useState('');
   const [options, setOptions] = useState(['', '']);
   const [multiple, setMultiple] = useState(false);
@@ -226,7 +227,7 @@ function Launch({ as, session, word, look }) {
     }
   };
   return html`<form class="card poll launch" onSubmit=${launch}><h3>${word('newPoll')}</h3>
-    <${ProblemNote} of=${problem} />
+    ${problem && html`<${Trouble} problem=${problem} language=${language} word=${word} />`}
     <${Text} label=${word('question')} value=${question} onInput=${setQuestion} error=${errors.question} required
       maxlength=${300} dir="auto" />
     ${options.map(

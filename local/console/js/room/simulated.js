@@ -78,7 +78,6 @@ export function SimulatedRoom({ pass, me, word, onLeft }) {
       title: word('endAllAsk'),
       text: word('endAllMore'),
       yes: word('endAll'),
-      no: word('keep'),
     });
     if (!sure) return;
     await sim(number, 'end', {}).catch(() => {});

@@ -46,4 +46,7 @@ export default {
   unavailable: ['The service does not respond', 'Check the network, then try again.'],
   zoomRejected: ['Zoom refuses this class', 'Please tell the trainer. Zoom’s app may work.'],
   notFound: ['The class was not found', 'It does not exist, or you are not invited.'],
+  pollClosed: ['The poll is closed', 'Your vote is not counted.'],
+  pollRefused: ['The poll cannot be launched', 'Another poll is open, or the class has as many polls as it may have.'],
+  invalid: ['Some entries are not accepted', 'Check the fields, then try again.'],
 };

@@ -58,4 +58,10 @@ export default {
   unavailable: ['El servicio no responde', 'Comprueba la red y prueba otra vez.'],
   zoomRejected: ['Zoom rechaza esta clase', 'Avisa al docente. Quizá funcione la aplicación de Zoom.'],
   notFound: ['No se encontró la clase', 'No existe o no tienes invitación.'],
+  pollClosed: ['La encuesta está cerrada', 'Tu voto no cuenta.'],
+  pollRefused: [
+    'No se puede lanzar la encuesta',
+    'Hay otra encuesta abierta o la clase ya tiene todas las que puede tener.',
+  ],
+  invalid: ['Algunos datos no son válidos', 'Revisa los campos e inténtalo de nuevo.'],
 };
