@@ -6,6 +6,7 @@ import { as, scene, consent, room, card, note, answer } from './lib/people.js';
 import { before, mails, polls } from './talk.js';
 import { hosting } from './hosting.js';
 import { plan } from './plan.js';
+import { countdowns } from './countdown.js';
 import { platform } from './platform.js';
 import { afterClass } from './after-class.js';
 import { arrivals } from './arrivals.js';
@@ -328,6 +329,7 @@ export async function walk(browser, base) {
     await guest.getByText('To come back, open the link in your mail.').waitFor();
     await guest.close();
   });
+  countdowns(world, browser, base);
   before(world);
 
   test('after moving the clock, the join window opens without a reload', async () => {

@@ -2,6 +2,7 @@
 // JSON requests and responses, and problem documents (RFC 9457) with a stable `code`.
 import { store } from './store.js';
 import { OPERATIONS, PERSONAS } from './people.js';
+import { measure } from './server-time.js';
 
 /** An error response of the API. `errors` lists the invalid fields of a form. */
 export class Problem extends Error {
@@ -94,15 +95,16 @@ export async function call({
     Object.assign(entry, more);
     calls.set((all) => [entry, ...all.filter((other) => other.n !== entry.n)].slice(0, KEPT));
   };
-  const send = async () =>
-    fetch(path, {
-      method,
-      headers: as ? { ...sent, authorization: `Bearer ${await token(as)}` } : sent,
-      body: body === undefined ? rawBody : JSON.stringify(body),
-    });
+  let sentAt = 0;
+  const send = async () => {
+    const all = as ? { ...sent, authorization: `Bearer ${await token(as)}` } : sent;
+    sentAt = Date.now();
+    return fetch(path, { method, headers: all, body: body === undefined ? rawBody : JSON.stringify(body) });
+  };
   const begun = performance.now();
   let answer;
   let raw;
+  let receivedAt = 0;
   try {
     answer = await send();
     if (answer.status === 401 && as) {
@@ -111,6 +113,7 @@ export async function call({
       answer = await send();
     }
     raw = await answer.text();
+    receivedAt = Date.now();
   } catch (failure) {
     // The functions may trust another issuer, whose tokens the stack cannot sign.
     const problem = failure instanceof Problem ? failure : null;
@@ -127,6 +130,7 @@ export async function call({
       detail: 'The local stack does not respond. Is `cargo local` still running?',
     });
   }
+  /** @type {any} */
   let data = raw;
   if (!text && raw) {
     try {
@@ -135,6 +139,7 @@ export async function call({
       /* Not JSON: shown as text. */
     }
   }
+  if (data?.server_time) measure(data.server_time, sentAt, receivedAt);
   note({ status: answer.status, took: performance.now() - begun, answer: data || null });
   if (answer.status >= 400) {
     const told = data && typeof data === 'object' ? data : {};

@@ -4,14 +4,14 @@ import { useStore } from './store.js';
 import { PERSONAS } from './people.js';
 import { show } from './route.js';
 import { drawer } from './drawer.js';
-import { hour, day, useNow, HERE } from './time.js';
+import { hour, day, useStackNow, HERE } from './time.js';
 import { Avatar, Button, Icon } from './parts/basic.js';
 import { ThemeSwitch } from './parts/theme.js';
 import { Clock } from './scenes/clock.js';
 import { Dialog } from './parts/layers.js';
 
 export function Bar({ view }) {
-  const at = useNow(1000);
+  const at = useStackNow(1000);
   const open = useStore(drawer);
   const [clock, setClock] = useState(false);
   const who = (

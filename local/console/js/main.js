@@ -4,7 +4,7 @@ import { useStore } from './store.js';
 import { route } from './route.js';
 import { changed, epoch } from './load.js';
 import { working } from './cost.js';
-import { readClock } from './time.js';
+import { readStackClock } from './time.js';
 import { HOME, linkedClass, pageOf } from './address.js';
 import { useArrival } from './arrival.js';
 import { PEOPLE, PLATFORM } from './people.js';
@@ -74,9 +74,9 @@ function Console() {
   const at = useStore(route);
   const open = useStore(drawer);
   useEffect(() => {
-    readClock().catch(() => {});
+    readStackClock().catch(() => {});
     const timer = setInterval(() => {
-      if (!document.hidden) readClock().catch(() => {});
+      if (!document.hidden) readStackClock().catch(() => {});
     }, CLOCK_EVERY_MS);
     // Reload when the user returns from the room or another tab.
     const back = () => {

@@ -1,32 +1,49 @@
-// The stack's clock, and formatting of dates and times.
+// The clocks of the server and of the stack, and formatting of dates and times.
 import { useState, useEffect } from './ui.js';
 import { store, useStore } from './store.js';
 import { stack } from './api.js';
+import { forget, offset } from './server-time.js';
 
-/** The offset of the stack's clock from this machine's, in milliseconds. */
-export const ahead = store(0);
+/** The offset of the stack's clock from this machine's, in milliseconds. Only the stack's tools show this clock. */
+const stackOffset = store(0);
 
-export async function readClock() {
+export async function readStackClock() {
   const asked = Date.now();
-  const { now } = await stack.get('/local/clock');
-  setClock(now, asked);
+  const { now: at } = await stack.get('/local/clock');
+  stackOffset.set(new Date(at).getTime() - (asked + Date.now()) / 2);
 }
 
-export function setClock(now, asked = Date.now()) {
-  ahead.set(new Date(now).getTime() - (asked + Date.now()) / 2);
+/** Takes the time to which a tool has set the stack's clock. The pages measure it anew with their next response. */
+export function stackClockMoved(at) {
+  stackOffset.set(new Date(at).getTime() - Date.now());
+  forget();
 }
 
-export const now = () => Date.now() + ahead.get();
+/** Returns the server's time. Before the first response with one, it is the stack's. */
+export const now = () => Date.now() + (offset.get() ?? stackOffset.get());
+export const stackNow = () => Date.now() + stackOffset.get();
 
-/** Returns the stack's time, updated periodically. */
-export function useNow(every = 1000) {
-  const offset = useStore(ahead);
+function useTick(every) {
   const [, setTick] = useState(0);
   useEffect(() => {
     const timer = setInterval(() => setTick((n) => n + 1), every);
     return () => clearInterval(timer);
   }, [every]);
-  return Date.now() + offset;
+}
+
+/** Returns the server's time, updated periodically. */
+export function useNow(every = 1000) {
+  useStore(offset);
+  useStore(stackOffset);
+  useTick(every);
+  return now();
+}
+
+/** Returns the stack's time, updated periodically. */
+export function useStackNow(every = 1000) {
+  useStore(stackOffset);
+  useTick(every);
+  return stackNow();
 }
 
 export const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -125,6 +142,27 @@ export function span(ms) {
   if (m >= 10) return `${m} min`;
   if (m) return `${m} min ${String(s).padStart(2, '0')} s`;
   return `${s} s`;
+}
+
+/** @type {[string, number][]} */
+const UNITS = [
+  ['day', 86400],
+  ['hour', 3600],
+  ['minute', 60],
+  ['second', 1],
+];
+
+/** "2 hours, 5 minutes", in any language: the time that a countdown shows, by its two largest units. */
+export function countdown(ms, language) {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  const largest = UNITS.findIndex(([unit, size]) => seconds >= size || unit === 'second');
+  const shown = UNITS.slice(largest, largest + 2).map(([unit, size], n) => {
+    const count = Math.floor((n === 0 ? seconds : seconds % UNITS[largest][1]) / size);
+    return count || n === 0
+      ? new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count)
+      : '';
+  });
+  return new Intl.ListFormat(language, { type: 'unit', style: 'short' }).format(shown.filter(Boolean));
 }
 
 export function minutes(n) {

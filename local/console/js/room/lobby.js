@@ -1,5 +1,6 @@
 // The lobby: what somebody sees before, between and after the times in the class.
 import { html, useEffect, useRef } from '../ui.js';
+import { countdown, useNow } from '../time.js';
 import { Icon } from '../parts/basic.js';
 import { explain } from './errors.js';
 
@@ -29,6 +30,13 @@ export function Loading({ client, word }) {
   return html`<div class="loading"><label for="loading">${word('loading')}</label>
     <progress id="loading" max="100" value=${percent}></progress>
     ${total > 0 && html`<p class="fine">${word('loadingMore', { percent, size: Math.ceil(total / 1e6) })}</p>`}</div>`;
+}
+
+/** The time until a guest can join, by the server's clock. */
+export function Countdown({ until, language, word }) {
+  const left = new Date(until).getTime() - useNow(1000);
+  if (left <= 0) return null;
+  return html`<p class="countdown" role="timer">${word('opensIn', { time: countdown(left, language) })}</p>`;
 }
 
 /** When the class begins and from when a guest can join, in the guest's own time zone. */

@@ -3,7 +3,6 @@
 import { access } from './access.js';
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../ui.js';
 import { useLoad } from '../load.js';
-import { readClock } from '../time.js';
 import { explainWith } from '../notes.js';
 import { Button, Icon, Passcode } from '../parts/basic.js';
 import { Text } from '../parts/form.js';
@@ -15,7 +14,7 @@ import { explain } from './errors.js';
 import { DeviceCheck } from './devices.js';
 import { useJoin } from './join.js';
 import { useIsWide } from './layout.js';
-import { Loading, Lobby, opening } from './lobby.js';
+import { Countdown, Loading, Lobby, opening } from './lobby.js';
 import { Announcer, PollPanel, isUnanswered, usePolls } from './polls.js';
 import { isSupported, savesData } from './sdk.js';
 import { SimulatedRoom, hasRealKey } from './simulated.js';
@@ -79,9 +78,6 @@ function Room() {
   const showsPolls = !isGuest && (chosen ?? isWide);
   usePreload(client, session.data);
 
-  useEffect(() => {
-    readClock().catch(() => {});
-  }, []);
   useEffect(() => {
     const isSettled = session.data?.status === 'live' && ['inside', 'zoom'].includes(state.at);
     setIntervalMs(isSettled ? INSIDE_MS : WAITING_MS);
@@ -190,6 +186,7 @@ function Entrance({ session, joining, client, owner, name, onName, byLink, langu
   const button = isBusy ? word('joining') : word(owner ? 'start' : 'join');
   return html`<${Lobby} icon="video" title=${session.title} text=${text} problem=${state.problem} language=${language}
       word=${word} back=${back}>
+    ${isEarly && html`<${Countdown} until=${session.join.opens_at} language=${language} word=${word} />`}
     ${
       !isEarly &&
       isGuest &&

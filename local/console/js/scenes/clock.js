@@ -3,7 +3,7 @@ import { html, useState } from '../ui.js';
 import { all, stack } from '../api.js';
 import { click } from '../cost.js';
 import { say } from '../notes.js';
-import { HERE, hour, longDay, now, setClock, span, useNow, wall } from '../time.js';
+import { HERE, hour, longDay, span, stackClockMoved, stackNow, useStackNow, wall } from '../time.js';
 import { Button } from '../parts/basic.js';
 import { Text } from '../parts/form.js';
 
@@ -19,13 +19,13 @@ const EARLY_MS = 10 * 60_000;
 async function move(label, to) {
   await click(label, async () => {
     const { now: at } = await stack.post('/local/clock', to);
-    setClock(at);
+    stackClockMoved(at);
     say(`It is ${longDay(at, HERE)}, ${hour(at, HERE)}.`);
   });
 }
 
 async function nextClass() {
-  const at = now();
+  const at = stackNow();
   const classes = await all(
     'tara',
     `/v1/sessions?limit=100&status=scheduled&from=${new Date(at + EARLY_MS).toISOString()}`,
@@ -47,7 +47,7 @@ function difference(at) {
 /** Sets the clock to a date and time of this machine's time zone. */
 function SetClock() {
   const [when, setWhen] = useState(() => {
-    const { date, time } = wall(now(), HERE);
+    const { date, time } = wall(stackNow(), HERE);
     return `${date}T${time}`;
   });
   const set = (event) => {
@@ -72,7 +72,7 @@ function Sweep({ name, word, how }) {
 }
 
 export function Clock() {
-  const at = useNow(1000);
+  const at = useStackNow(1000);
   const advance = (label, by) =>
     html`<${Button} onClick=${() => move(`Advance ${label}`, { advance: by })}>+ ${label}<//>`;
   return html`<div class="clock">

@@ -5,7 +5,7 @@ import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { say, tell } from '../notes.js';
 import { counted } from '../plural.js';
-import { now, stamp, HERE } from '../time.js';
+import { stackNow, stamp, HERE } from '../time.js';
 import { Badge, Button, Empty, Loaded } from '../parts/basic.js';
 import { Select, Text } from '../parts/form.js';
 import { Search, matches } from '../parts/search.js';
@@ -111,7 +111,7 @@ function Trigger({ events }) {
   const [text, setText] = useState(null);
   const all = meetings.data || [];
   const chosen = all.find((of) => String(of.id) === meeting) || all.at(-1);
-  const body = text ?? JSON.stringify(draft(event, chosen, Math.round(now())), null, 2);
+  const body = text ?? JSON.stringify(draft(event, chosen, Math.round(stackNow())), null, 2);
   const pick = (set) => (value) => {
     set(value);
     setText(null);

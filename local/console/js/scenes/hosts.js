@@ -5,7 +5,7 @@ import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { PLATFORM } from '../people.js';
 import { HOST_STATES, busiestByDay, reasonText } from '../hosts.js';
-import { HERE, day, hour, now, stamp, wall } from '../time.js';
+import { HERE, day, hour, stackNow, stamp, wall } from '../time.js';
 import { Badge, Button, Empty, Loaded, Note, ProblemNote, Share } from '../parts/basic.js';
 import { Select, Switch, Text } from '../parts/form.js';
 import { Dialog, Menu } from '../parts/layers.js';
@@ -208,7 +208,7 @@ function Licences({ name }) {
 
 /** The most licences that are needed at the same time, day by day. */
 function Forecast({ of, limit }) {
-  const days = busiestByDay(of, nextMidnight, now() + WEEK_MS);
+  const days = busiestByDay(of, nextMidnight, stackNow() + WEEK_MS);
   const full = Math.max(limit ?? 0, ...days.map((each) => each.needed), 1);
   return html`<div class="table-wrap card" tabindex="0" role="region"
     aria-label="Licences needed in the next seven days"><table><thead><tr><th scope="col">Day</th><th

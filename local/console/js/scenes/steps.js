@@ -1,7 +1,7 @@
 // The steps of scenarios: what trainer, platform and students do, by the API and the simulated Zoom.
 import { all, api, call, stack } from '../api.js';
 import { PEOPLE, PLATFORM } from '../people.js';
-import { now, setClock } from '../time.js';
+import { stackClockMoved, stackNow } from '../time.js';
 
 const MINUTE_MS = 60_000;
 /** Zoom's clients join a few at a time. */
@@ -43,7 +43,7 @@ export async function enrol(count) {
 /** Schedules a class of the course that can be started at once, and returns it. */
 export async function schedule(title) {
   const later = await all(PEOPLE.tara.key, `/v1/sessions?limit=100&status=scheduled`);
-  const starts = new Date(Math.ceil(now() / MINUTE_MS) * MINUTE_MS + AHEAD_MINUTES * MINUTE_MS).toISOString();
+  const starts = new Date(Math.ceil(stackNow() / MINUTE_MS) * MINUTE_MS + AHEAD_MINUTES * MINUTE_MS).toISOString();
   const same = later.filter((session) => session.title.startsWith(title)).length;
   return trainer.post(
     '/v1/sessions',
@@ -67,7 +67,7 @@ export const deleteMeeting = (session) => stack.delete(`/zoom/sim/meetings/${ses
 
 export async function advance(minutes) {
   const { now: at } = await stack.post('/local/clock', { advance: `${minutes}m` });
-  setClock(at);
+  stackClockMoved(at);
 }
 
 /** Lets students join as Zoom's client does: with the payload that the API hands out. */
