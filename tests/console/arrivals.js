@@ -90,6 +90,24 @@ export function arrivals(world) {
     await page.goForward();
     await page.goForward();
     await arrived('Classes', 'Classes · Tara');
+    // Also a link to the page that is shown.
+    const classes = page.locator('.pane-nav').getByRole('link', { name: 'Classes' });
+    await classes.focus();
+    await page.keyboard.press('Enter');
+    await arrived('Classes', 'Classes · Tara');
+  });
+
+  test('the focus moves together with the page, so that no key in between is lost', async () => {
+    await as(page, 'Sam');
+    for (const name of ['Classes', 'Preferences', 'Notifications', 'Preferences']) {
+      const focused = await page.evaluate(async (title) => {
+        /** @type {HTMLElement} */ (document.querySelector(`.pane-nav a[title="${title}"]`)).click();
+        // The page is rendered in a microtask, before any other event.
+        await new Promise((resolve) => queueMicrotask(() => queueMicrotask(() => resolve(null))));
+        return document.activeElement.textContent;
+      }, name);
+      equal(focused, name === 'Classes' ? 'Your live classes' : name, `the focus after ${name}`);
+    }
   });
 
   test('side by side, the heading of the pane takes the focus', async () => {

@@ -38,9 +38,13 @@ export function address({ view, places }) {
   return `#/${view}/${places[view] ?? ''}`;
 }
 
-/** Returns the keys of the panes whose page changes with a navigation, or the view if it changes as a whole. */
+/**
+ * Returns the keys of the panes whose page changes with a navigation, or the view if it changes as a whole. A link to
+ * the page that is shown already leads to the heading of that page (`again`), as it would without scripts.
+ */
 export function changedPages(before, after) {
   if (before.view !== after.view) return [after.view];
+  if (after.again) return [after.again];
   return Object.keys(after.places).filter((key) => after.places[key] !== before.places[key]);
 }
 

@@ -1,6 +1,6 @@
 // After every navigation, the heading of the new page takes the focus and the title of the window names the page. A
 // heading appears when its data is there, so a navigation waits for the heading of its pane.
-import { useEffect, useRef } from './ui.js';
+import { useEffect, useLayoutEffect, useRef } from './ui.js';
 import { useStore } from './store.js';
 import { changedPages } from './address.js';
 import { PERSONAS } from './people.js';
@@ -25,7 +25,8 @@ export function useArrival(key, name) {
     const whose = PERSONAS[key]?.name;
     if (at.view === key) document.title = [name, whose, 'Live Classes'].filter(Boolean).join(' · ');
   }, [at, key, name]);
-  useEffect(() => {
+  // Focus at once: until a later effect, the focus would be on the link, and the next key or click would be lost to it.
+  useLayoutEffect(() => {
     if (awaited.delete(key)) heading.current.focus({ preventScroll: true });
   }, [at, key]);
   return heading;

@@ -9,18 +9,21 @@ export const route = store(parse(location.hash, HOME));
 addEventListener('popstate', () => route.set((at) => parse(location.hash, at.places)));
 addEventListener('hashchange', () => route.set((at) => parse(location.hash, at.places)));
 
-function move(at) {
+/** `key` is the pane or the view with the link. */
+function move(key, { view, places }) {
   goOn();
-  if (address(at) !== location.hash) {
-    history.pushState(null, '', address(at));
+  const to = address({ view, places });
+  const again = to === location.hash ? key : null;
+  if (!again) {
+    history.pushState(null, '', to);
     scrollTo(0, 0);
   }
-  route.set(at);
+  route.set({ view, places, again });
 }
 
 /** Shows a person's page, all panes (`all`) or the stack's tools, at the last place. */
 export function show(view) {
-  move({ ...route.get(), view });
+  move(view, { ...route.get(), view });
 }
 
 /** Navigates on a person's page, in whichever view it is shown. */
@@ -28,7 +31,7 @@ export function go(key, place) {
   const at = route.get();
   const places = { ...at.places, [key]: place };
   const view = at.view === key || (at.view === 'all' && PEOPLE[key]) ? at.view : key;
-  move({ view, places });
+  move(view === 'all' ? key : view, { view, places });
 }
 
 /** Returns the address for `go`, for links that open in a new tab. */

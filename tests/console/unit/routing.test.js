@@ -65,6 +65,8 @@ test('a navigation changes one page, or the whole view', () => {
   assert.deepEqual(changedPages(at('tara'), at('tara', { tara: 'new' })), ['tara']);
   assert.deepEqual(changedPages(at('all'), at('all', { sam: 'notices' })), ['sam']);
   assert.deepEqual(changedPages(at('all'), at('all')), []);
+  // A link to the page that is shown.
+  assert.deepEqual(changedPages(at('sam'), { ...at('sam'), again: 'sam' }), ['sam']);
 });
 
 test('the address of a mail leads to a class', () => {
