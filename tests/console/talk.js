@@ -83,7 +83,7 @@ export function mails(world) {
     await page.locator('.facts', { hasText: /Mail\s*5 sent/ }).waitFor();
     await page.getByRole('link', { name: 'Timeline' }).click();
     await page
-      .locator('.timeline li', { hasText: 'Invitation to student-1' })
+      .locator('.timeline li', { hasText: 'Invitation to Student 1' })
       .getByText('Sent', { exact: true })
       .waitFor();
     await page.locator('.back').click();

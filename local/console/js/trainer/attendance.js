@@ -9,6 +9,7 @@ import { HERE, hour, stamp } from '../time.js';
 import { Badge, Button, Empty, Loaded, Share, saveCsv } from '../parts/basic.js';
 import { Dialog } from '../parts/layers.js';
 import { Select, Text } from '../parts/form.js';
+import { useNames } from './names.js';
 import { assign, storeOverrides } from './overrides.js';
 
 const FLAGS = {
@@ -23,6 +24,7 @@ export function Attendance({ as, session }) {
   /** @type {`/v1/sessions/${string}/attendance`} */
   const path = `/v1/sessions/${session.id}/attendance`;
   const report = useLoad(`attendance ${session.id}`, () => api(as).get(path));
+  const nameOf = useNames(as, session);
   const audit = useLoad(`audit ${session.id}`, () => api(as).get(`${path}/audit`));
   const [choices, setChoices] = useState(/** @type {Record<string, string>} */ ({}));
   const [unknown, setUnknown] = useState(null);
@@ -60,7 +62,7 @@ export function Attendance({ as, session }) {
       html`<${Assign} as=${as} session=${session} row=${unknown} all=${of.attendees}
         onClose=${() => setUnknown(null)} />`
     }
-    <${Audit} of=${audit} all=${of.attendees} />`}<//>`;
+    <${Audit} of=${audit} all=${of.attendees} nameOf=${nameOf} />`}<//>`;
 }
 
 /** The choice that a row has now. */
@@ -184,7 +186,7 @@ function Assign({ as, session, row, all, onClose }) {
       <${Button} type="submit" kind="primary">Save<//></footer></form><//>`;
 }
 
-function Audit({ of, all }) {
+function Audit({ of, all, nameOf }) {
   const items = of.data?.items || [];
   if (!items.length) return null;
   const name = (id) => all.find((person) => person.attendee_id === id)?.name || 'An assigned row';
@@ -197,6 +199,6 @@ function Audit({ of, all }) {
     (item) => html`<li key=${item.at + item.attendee_id}>
     <time class="fine" datetime=${item.at}>${stamp(item.at, HERE)}</time>${' '}
     <strong><bdi>${name(item.attendee_id)}</bdi></strong>: ${word(item.old)} → ${word(item.new)}
-    <p class="fine">${item.reason && html`“<bdi>${item.reason}</bdi>”, `}${item.actor}</p></li>`,
+    <p class="fine">${item.reason && html`“<bdi>${item.reason}</bdi>”, `}<bdi>${nameOf(item.actor)}</bdi></p></li>`,
   )}</ul></details>`;
 }

@@ -4,6 +4,7 @@ import { api } from '../api.js';
 import { useLoad } from '../load.js';
 import { HERE, stamp } from '../time.js';
 import { Badge, Button, Empty, Icon, Loaded } from '../parts/basic.js';
+import { useNames } from './names.js';
 
 const ATTEMPTS = {
   admitted: ['good', 'Let in'],
@@ -114,12 +115,20 @@ const WAITS = {
   unavailable: 'Zoom does not answer',
 };
 
+/** The part of a class that differed from Zoom. */
+const CORRECTED = {
+  lifecycle: 'The start and end were',
+  recordings: 'The recordings were',
+  participants: 'The participants were',
+  meeting: 'The meeting was',
+};
+
 const name = (text) => html`<bdi>${text}</bdi>`;
 
-function attempt({ kind, actor, detail }) {
+function attempt({ kind, actor, detail }, nameOf) {
   return {
     icon: 'video',
-    text: html`${name(detail.name || actor)} clicked ${kind === 'clicked_start' ? 'Start' : 'Join'}`,
+    text: html`${name(detail.name || nameOf(actor))} clicked ${kind === 'clicked_start' ? 'Start' : 'Join'}`,
     badge: ATTEMPTS[detail.outcome] || ['warn', 'Not let in'],
   };
 }
@@ -132,10 +141,10 @@ function zoomEvent(event, detail) {
   return { icon: 'people', text: html`${name(who)} ${PARTICIPANT[did] || 'did something in the meeting'}` };
 }
 
-function mail(state, { mail: kind, recipient, reason }) {
+function mail(state, { mail: kind, recipient, reason }, nameOf) {
   return {
     icon: 'mail',
-    text: html`${MAILS[kind] || 'Mail'} to ${recipient ? name(recipient) : 'a former participant'}
+    text: html`${MAILS[kind] || 'Mail'} to ${recipient ? name(nameOf(recipient)) : 'a former participant'}
       ${DROPPED[reason] && html`<span class="fine">: ${DROPPED[reason]}</span>`}`,
     badge: DELIVERY[state],
   };
@@ -145,13 +154,20 @@ function mail(state, { mail: kind, recipient, reason }) {
  * Returns `{icon, text, badge}` for an entry, in words for people. Codes are in its details.
  *
  * @param {{kind: string, actor?: any, detail?: any}} entry
+ * @param {(id: string) => string} nameOf
  */
-function words({ kind, actor, detail = {} }) {
-  if (kind === 'clicked_start' || kind === 'clicked_join') return attempt({ kind, actor, detail });
+function words({ kind, actor, detail = {} }, nameOf) {
+  if (kind === 'clicked_start' || kind === 'clicked_join') return attempt({ kind, actor, detail }, nameOf);
+  if (kind === 'recording.viewed') return { icon: 'play', text: html`${name(nameOf(actor))} opened the recording` };
+  if (kind === 'session.corrected')
+    return {
+      icon: 'check',
+      text: `${CORRECTED[detail.corrected] || 'The class was'} corrected by a comparison with Zoom`,
+    };
   const [area, ...rest] = kind.split('.');
   const what = rest.join('.');
   if (area === 'zoom') return zoomEvent(what, detail);
-  if (area === 'mail') return mail(what, detail);
+  if (area === 'mail') return mail(what, detail, nameOf);
   if (area === 'repair') {
     const reason = WAITS[detail.reason] ? `, because ${WAITS[detail.reason]}` : '';
     return { icon: 'video', text: `The meeting is to be deleted at Zoom${reason}`, badge: REPAIRS[what] };
@@ -160,8 +176,8 @@ function words({ kind, actor, detail = {} }) {
   return { icon: 'clock', text: kind.replaceAll(/[._]/g, ' ') };
 }
 
-function Entry({ of }) {
-  const { icon, text, badge } = words(of);
+function Entry({ of, nameOf }) {
+  const { icon, text, badge } = words(of, nameOf);
   const { kind, actor, detail = {} } = of;
   return html`<li><span class="dot"><${Icon} name=${icon} size=${15} /></span>
     <div><p>${text}${badge && html`${' '}<${Badge} tone=${badge[0]}>${badge[1]}<//>`}</p>
@@ -172,6 +188,7 @@ function Entry({ of }) {
 
 export function Timeline({ as, session }) {
   const [pages, setPages] = useState(1);
+  const nameOf = useNames(as, session);
   const list = useLoad(`timeline ${session.id} ${pages}`, async () => {
     let [items, cursor, since] = [[], '', null];
     for (let n = 0; n < pages && cursor !== null; n += 1) {
@@ -186,8 +203,9 @@ export function Timeline({ as, session }) {
   return html`<${Loaded} of=${list} lines=${5} height=${44}>${({ items, more, gone }) => html`
     ${
       items.length
-        ? html`<ol class="timeline">
-          ${items.map((entry, n) => html`<${Entry} key=${`${entry.at}${entry.kind}${n}`} of=${entry} />`)}</ol>`
+        ? html`<ol class="timeline">${items.map(
+            (of, n) => html`<${Entry} key=${`${of.at}${of.kind}${n}`} of=${of} nameOf=${nameOf} />`,
+          )}</ol>`
         : html`<${Empty} icon="clock" title="Nothing has happened yet">
           Join attempts, Zoom events and mails appear here.<//>`
     }
