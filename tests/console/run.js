@@ -7,6 +7,7 @@ import { launch } from './lib/browser.js';
 import { gallery } from './lib/look.js';
 import { stack } from './lib/stack.js';
 import { run } from './lib/runner.js';
+import { links } from './links.js';
 import { walk } from './walk.js';
 import { views } from './views.js';
 
@@ -20,6 +21,7 @@ if (values.screenshots) {
 }
 world.during();
 views(world);
+links(browser);
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const failures = pathToFileURL(`${resolve(root, process.env.CARGO_TARGET_DIR || 'target', 'console-failures')}/`);
