@@ -49,7 +49,7 @@ export function countdowns(world, browser, base) {
     equal(new Date(join.opens_at) < new Date(guests.starts_at), true, 'the window opens before the class');
     const guest = () => page.locator('.lobby .countdown').textContent();
     await eventually(
-      () => shows(world, guest, join.opens_at, (left) => `You can join in ${countdown(left, 'en')}.`),
+      () => shows(world, guest, join.opens_at, (left) => `Opens in ${countdown(left, 'en')}`),
       'the guest’s countdown',
     );
     equal(wrong.join('\n'), '', 'errors');

@@ -2,6 +2,7 @@
 import { html } from '../ui.js';
 import { stack } from '../api.js';
 import { useLoad } from '../load.js';
+import { MAILS } from '../mails.js';
 import { PEOPLE } from '../people.js';
 import { stamp, HERE } from '../time.js';
 import { Badge, Empty, Icon, Loaded } from '../parts/basic.js';
@@ -36,7 +37,7 @@ export function Mailbox({ as }) {
             (mail) => html`<li key=${mail.id}>
       <span class="notice-icon"><${Icon} name="mail" /></span>
       <div><strong>${mail.subject}</strong><p class="fine"><time datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}
-        </time> <${Badge}>${(mail.kind || 'mail').replaceAll('_', ' ')}<//></p>
+        </time> <${Badge}>${MAILS[mail.kind] || 'Mail'}<//></p>
         ${
           mail.link &&
           html`<p><a class="button primary" href=${mail.link} target="_blank" rel="noopener noreferrer"

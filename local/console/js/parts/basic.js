@@ -25,7 +25,9 @@ const PATHS = {
   link: 'M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3A4 4 0 0 0 11 18.7l1-1',
   mail: 'M4 6h16v12H4zM4 7l8 6 8-6',
   moon: 'M20 14.5A8 8 0 0 1 9.5 4 8 8 0 1 0 20 14.5z',
-  more: 'M6 12h.01M12 12h.01M18 12h.01',
+  more:
+    'M6 11.4a.6.6 0 1 1 0 1.2.6.6 0 0 1 0-1.2zM12 11.4a.6.6 0 1 1 0 1.2.6.6 0 0 1 0-1.2z' +
+    'M18 11.4a.6.6 0 1 1 0 1.2.6.6 0 0 1 0-1.2z',
   panes: 'M4 5h16v14H4zM12 5v14',
   people:
     'M9 5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7zM3 19c.5-3.5 3-5 6-5s5.5 1.5 6 5' +
@@ -44,8 +46,12 @@ const PATHS = {
   warn: 'M12 4l9 16H3zM12 10v4.5M12 17.3h.01',
 };
 
+/** Icons that point in the direction of reading. */
+const DIRECTED = ['chevron', 'leave', 'send'];
+
 export function Icon({ name, size = 18 }) {
-  return html`<svg class="icon" width=${size} height=${size} viewBox="0 0 24 24" fill="none" stroke="currentColor"
+  const look = DIRECTED.includes(name) ? 'icon directed' : 'icon';
+  return html`<svg class=${look} width=${size} height=${size} viewBox="0 0 24 24" fill="none" stroke="currentColor"
     stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${PATHS[name]} />
       </svg>`;
 }

@@ -122,9 +122,22 @@ export function Menu({ label, icon = 'more', items, small = true }) {
       )}</div></div>`;
 }
 
-/** Tabs with an address each. */
+/** Tabs with an address each. If they do not fit, the current one is scrolled into view. */
 export function Places({ label, of, at, link, onGo }) {
-  return html`<nav class="places" aria-label=${label}>${of.map(
+  const nav = useRef(null);
+  useEffect(() => {
+    const centre = ({ left, width }) => left + width / 2;
+    const show = () => {
+      const current = nav.current?.querySelector('[aria-current]');
+      if (current)
+        nav.current.scrollLeft += centre(current.getBoundingClientRect()) - centre(nav.current.getBoundingClientRect());
+    };
+    const observer = new ResizeObserver(show);
+    observer.observe(nav.current);
+    show();
+    return () => observer.disconnect();
+  }, [at]);
+  return html`<nav class="places" ref=${nav} aria-label=${label}>${of.map(
     ([key, word, count]) => html`
     <a key=${key} href=${link(key)} aria-current=${at === key ? 'page' : undefined}
       onClick=${(event) => {

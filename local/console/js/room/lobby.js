@@ -32,16 +32,18 @@ export function Loading({ client, word }) {
     ${total > 0 && html`<p class="fine">${word('loadingMore', { percent, size: Math.ceil(total / 1e6) })}</p>`}</div>`;
 }
 
-/** The time until a guest can join, by the server's clock. */
+/** The reader's own variant of a language, which has the reader's way to write dates. */
+const regional = (language) => navigator.languages.find((each) => each.split('-')[0] === language) ?? language;
+const shown = (time, language, style) => new Intl.DateTimeFormat(regional(language), style).format(new Date(time));
+
+/** When the class begins, in the guest's own time zone. */
+export const begin = (session, language) =>
+  shown(session.starts_at, language, { dateStyle: 'full', timeStyle: 'short' });
+
+/** From when a guest can join, with the time until then by the server's clock. */
 export function Countdown({ until, language, word }) {
   const left = new Date(until).getTime() - useNow(1000);
-  if (left <= 0) return null;
-  return html`<p class="countdown" role="timer">${word('opensIn', { time: countdown(left, language) })}</p>`;
-}
-
-/** When the class begins and from when a guest can join, in the guest's own time zone. */
-export function opening({ starts_at: starts, join }, word, language) {
-  const shown = (time, style) => new Intl.DateTimeFormat(language, style).format(new Date(time));
-  const begin = shown(starts, { dateStyle: 'full', timeStyle: 'short' });
-  return `${begin}. ${word('tooEarly', { time: shown(join.opens_at, { timeStyle: 'short' }) })}`;
+  const rest = word('opensIn', { time: countdown(left, language) });
+  return html`${left > 0 && html`<p class="countdown" role="timer"><strong>${rest}</strong></p>`}
+    <p class="fine">${word('tooEarly', { time: shown(until, language, { timeStyle: 'short' }) })}</p>`;
 }

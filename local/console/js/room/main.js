@@ -14,7 +14,7 @@ import { explain } from './errors.js';
 import { DeviceCheck } from './devices.js';
 import { useJoin } from './join.js';
 import { useIsWide } from './layout.js';
-import { Countdown, Loading, Lobby, opening } from './lobby.js';
+import { Countdown, Loading, Lobby, begin } from './lobby.js';
 import { Announcer, PollPanel, isUnanswered, usePolls } from './polls.js';
 import { isSupported, savesData } from './sdk.js';
 import { SimulatedRoom, hasRealKey } from './simulated.js';
@@ -181,9 +181,11 @@ function Entrance({ session, joining, client, owner, name, onName, byLink, langu
   // A guest opens the link long before the class. Members open the room when they may join.
   const isEarly = isGuest && session.join?.state === 'too_early';
   const how = isGuest ? word('joinAsGuest') : word('joinAs', { name: access.name });
-  const text = isEarly ? opening(session, word, language) : how;
+  const text = isEarly ? begin(session, language) : how;
   const isAtZoom = session.provider === 'zoom';
   const button = isBusy ? word('joining') : word(owner ? 'start' : 'join');
+  const here = html`<${Button} kind=${isAtZoom && !isSupported() ? 'quiet' : 'primary'} icon="video" busy=${isBusy}
+    onClick=${() => join()}>${button}<//>`;
   return html`<${Lobby} icon="video" title=${session.title} text=${text} problem=${state.problem} language=${language}
       word=${word} back=${back}>
     ${isEarly && html`<${Countdown} until=${session.join.opens_at} language=${language} word=${word} />`}
@@ -195,11 +197,10 @@ function Entrance({ session, joining, client, owner, name, onName, byLink, langu
     }
     ${
       !isEarly &&
-      html`<${Button} kind=${isAtZoom && !isSupported() ? 'quiet' : 'primary'} icon="video" busy=${isBusy}
-        onClick=${() => join()}>${button}<//>
+      html`${isAtZoom && !isSupported() ? html`<${Limits} word=${word} />${byLink}${here}` : here}
       <${Loading} client=${client} word=${word} />
-      ${state.problem && isAtZoom && html`<p>${word('tryLink')}</p>`}${byLink}
-      ${isAtZoom && html`<${Limits} word=${word} /><${DeviceCheck} word=${word} />`}`
+      ${state.problem && isAtZoom && html`<p>${word('tryLink')}</p>`}
+      ${isAtZoom && isSupported() && html`${byLink}<${DeviceCheck} word=${word} /><${Limits} word=${word} />`}`
     }<//>`;
 }
 

@@ -5,9 +5,13 @@ import hi from './zoom-words/hi.js';
 const OF_ZOOM = { en: 'en-US', es: 'es-ES' };
 const OF_OURS = { ar: ['ar-SA', ar], hi: ['hi-IN', hi] };
 
+/** Zoom's pages run from left to right, so punctuation at the end of an Arabic text needs a mark of its direction. */
+const RIGHT_TO_LEFT_MARK = '\u200f';
+const marked = (text) => (/\p{Script=Arabic}.*[….:!؟]$/u.test(text) ? `${text}${RIGHT_TO_LEFT_MARK}` : text);
+
 /** Replaces the English texts that have a translation. The keys are Zoom's and may change, the texts rarely do. */
 export function translated(english, translations) {
-  return Object.fromEntries(Object.entries(english).map(([key, text]) => [key, translations[text] ?? text]));
+  return Object.fromEntries(Object.entries(english).map(([key, text]) => [key, marked(translations[text] ?? text)]));
 }
 
 /** Loads the language into the SDK's `i18n`. It must have ended before `init`, or the controls stay English. */

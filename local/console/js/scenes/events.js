@@ -70,7 +70,7 @@ function Sent({ of }) {
   const topic = of.body?.payload?.object?.topic;
   const again = () => click('Send an event again', () => deliver(of.body));
   return html`<li><div class="host"><p><strong>${of.event}</strong>${' '}<${Badge} tone=${tone}>${word}<//></p>
-      <p class="fine">${topic && html`<bdi>${topic}</bdi>, `}${stamp(of.body.event_ts, HERE)},
+      <p class="fine">${topic && html`<bdi>${topic}</bdi>, `}${stamp(of.body.event_ts, HERE)}${', '}
         ${counted(of.attempts.length, 'attempt')}</p>
       <details><summary class="fine">Details</summary>
         <pre tabindex="0" aria-label="The event">${JSON.stringify(of.body, null, 2)}</pre></details></div>

@@ -92,7 +92,7 @@ function Returns({ id }) {
     click(label, () => stack.post(`/local/mail/${id}/bounce`, { kind }), {
       done: `SES reported: ${label.toLowerCase()}.`,
     });
-  return html`<div class="row" role="group" aria-label="Let the mail come back">${RETURNS.map(
+  return html`<div class="acts" role="group" aria-label="Let the mail come back">${RETURNS.map(
     ([kind, label]) => html`<${Button} key=${kind} small onClick=${() => report(kind, label)}>${label}<//>`,
   )}</div>`;
 }

@@ -34,7 +34,7 @@ const REASONS = {
 function Sync({ as, path, at }) {
   const compare = () =>
     click('Compare the recordings with Zoom', () => api(as).post(`${path}/sync`), { done: 'Compared with Zoom.' });
-  return html`<div class="row"><${Button} small onClick=${compare}>Compare with Zoom<//>
+  return html`<div class="acts compare"><${Button} small onClick=${compare}>Compare with Zoom<//>
     <span class="fine">${at ? `Compared ${stamp(at, HERE)}` : 'Not compared yet'}</span></div>`;
 }
 

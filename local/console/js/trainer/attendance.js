@@ -80,12 +80,15 @@ function Totals({ of, onDownload }) {
     <${Button} icon="download" onClick=${onDownload}>Attendance as CSV<//></div>`;
 }
 
+/** The roles keep the table a table for screen readers where a narrow page shows its rows as cards. */
 function People({ of, choices, onChoose, onAssign }) {
   return html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Attendance by person">
-    <table class="attendance"><thead><tr><th scope="col">Person</th><th scope="col">Time</th>
-      <th scope="col" class="num">Minutes</th><th scope="col">Share</th><th scope="col">Present</th>
-      <th><span class="hidden">More</span></th></tr></thead>
-    <tbody>${of.map(
+    <table class="attendance" role="table"><thead role="rowgroup"><tr role="row">
+      <th scope="col" role="columnheader">Person</th><th scope="col" role="columnheader">Time</th>
+      <th scope="col" role="columnheader" class="num">Minutes</th><th scope="col" role="columnheader">Share</th>
+      <th scope="col" role="columnheader">Present</th>
+      <th role="columnheader"><span class="hidden">More</span></th></tr></thead>
+    <tbody role="rowgroup">${of.map(
       (person) => html`<${Row} key=${person.attendee_id} of=${person} choice=${choices[person.attendee_id]}
         onChoose=${(choice) => onChoose(person, choice)} onAssign=${() => onAssign(person)} />`,
     )}</tbody></table></div>`;
@@ -100,22 +103,22 @@ function Row({ of, choice, onChoose, onAssign }) {
     !choice && state !== 'excused' && ['Excuse', () => onChoose('excused')],
     !choice && of.present_by === 'override' && ['By the minutes', () => onChoose('rule')],
   ].filter(Boolean);
-  return html`<tr class=${choice ? 'changed' : ''}>
-    <th scope="row"><bdi>${of.name}</bdi>${of.email && html`<span class="fine">${of.email}</span>`}
+  return html`<tr role="row" class=${choice ? 'changed' : ''}>
+    <th scope="row" role="rowheader"><bdi>${of.name}</bdi>${of.email && html`<span class="fine">${of.email}</span>`}
       <span class="flags">${of.flags.map((flag) => {
         const [tone, word] = FLAGS[flag] || ['quiet', flag.replaceAll('_', ' ')];
         return html`<${Badge} key=${flag} tone=${tone}>${word}<//>`;
       })}</span></th>
-    <td><${Time} of=${of} /></td>
-    <td class="num">${of.minutes}</td>
-    <td><${Share} percent=${of.percent} label=${`${of.percent} percent`} />
+    <td role="cell" class="time"><${Time} of=${of} /></td>
+    <td role="cell" class="num minutes">${of.minutes}</td>
+    <td role="cell" class="part"><${Share} percent=${of.percent} label=${`${of.percent} percent`} />
       <span class="fine" aria-hidden="true">${of.percent} %</span></td>
-    <td><span class="presence">
+    <td role="cell" class="present"><span class="presence">
       <input type="checkbox" role="switch" class="switch" aria-label=${`Present: ${of.name}`}
         checked=${state === 'present'}
         onChange=${(event) => onChoose(event.target.checked ? 'present' : 'absent')} />
       <${Presence} of=${of} choice=${choice} /></span></td>
-    <td><span class="acts">${acts.map(
+    <td role="cell" class="more-acts"><span class="acts">${acts.map(
       ([word, act]) => html`<${Button} key=${word} kind="quiet" small aria-label=${`${word} ${of.name}`}
         onClick=${act}>${word}<//>`,
     )}</span></td></tr>`;

@@ -8,7 +8,8 @@ import { Badge, Button, Empty, Loaded, saveCsv } from '../parts/basic.js';
 import { Tally } from '../parts/tally.js';
 
 function facts(poll) {
-  const rate = poll.response_rate == null ? '' : ` from ${poll.response_rate} % of the ${poll.present} people present`;
+  const present = `${counted(poll.present, 'person', 'people')} present`;
+  const rate = poll.response_rate == null ? '' : ` (${poll.response_rate} % of ${present})`;
   return [
     `${counted(poll.responses, 'answer')}${rate}`,
     poll.multiple && 'several options each',

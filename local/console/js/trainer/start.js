@@ -21,13 +21,16 @@ function reasonText(reason, session, at) {
   }
 }
 
-/** Start, or Join while the class is live. Before the window it is disabled, and shows when the window opens. */
+/**
+ * Start, or Join while the class is live. An ended class can be started again for some time. Before the window the
+ * button is disabled, and shows when the window opens.
+ */
 export function Start({ as, session, at, small = false }) {
   const id = useId();
   const start = startOf(session, at);
   if (!start) return null;
-  const word = session.status === 'live' ? 'Join' : 'Start';
-  const look = `button primary${small ? ' small' : ''}`;
+  const word = { live: 'Join', ended: 'Start again' }[session.status] || 'Start';
+  const look = `button${session.status === 'ended' ? '' : ' primary'}${small ? ' small' : ''}`;
   if (start.may)
     return html`<a class=${look} href=${room(session, as)} target="_blank" rel="noopener"
       aria-label=${`${word}: ${session.title}`}><${Icon} name="video" /><span>${word}</span></a>`;

@@ -2,6 +2,7 @@
 import { html, useState } from '../ui.js';
 import { api } from '../api.js';
 import { useLoad } from '../load.js';
+import { MAILS } from '../mails.js';
 import { HERE, stamp } from '../time.js';
 import { Badge, Button, Empty, Icon, Loaded } from '../parts/basic.js';
 import { useNames } from './names.js';
@@ -49,20 +50,6 @@ const PARTICIPANT = {
   joined_breakout_room: 'joined a breakout room',
   left_breakout_room: 'left a breakout room',
   bind: 'dialled in as well',
-};
-const MAILS = {
-  scheduled: 'Invitation',
-  updated: 'Change',
-  cancelled: 'Cancellation',
-  reminder_day_before: 'Reminder, a day before',
-  reminder_hour_before: 'Reminder, an hour before',
-  resent: 'Invitation, sent again',
-  uninvited: 'Withdrawn invitation',
-  reauth_required: 'Request to connect Zoom again',
-  host_not_connected: 'Request to connect Zoom',
-  meeting_deleted: 'News that the meeting was deleted',
-  meeting_missing: 'News that there is no meeting yet',
-  mail_returned: 'News that mails came back',
 };
 const DELIVERY = {
   queued: ['info', 'Waiting'],

@@ -60,7 +60,7 @@ export default {
   showPolls: 'إظهار الاستطلاعات',
   hidePolls: 'إخفاء الاستطلاعات',
   tooEarly: 'يمكنك الانضمام من {time}.',
-  opensIn: 'يمكنك الانضمام بعد {time}.',
+  opensIn: 'يُفتح الدخول بعد {time}',
   failed: 'لم ينجح ذلك',
   again: 'حاول مجددًا',
   code: 'الرمز',

@@ -61,7 +61,7 @@ export default {
   showPolls: 'Show polls',
   hidePolls: 'Hide polls',
   tooEarly: 'You can join from {time}.',
-  opensIn: 'You can join in {time}.',
+  opensIn: 'Opens in {time}',
   failed: 'Request failed',
   again: 'Try again',
   code: 'Code',

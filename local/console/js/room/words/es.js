@@ -61,7 +61,7 @@ export default {
   showPolls: 'Mostrar encuestas',
   hidePolls: 'Ocultar encuestas',
   tooEarly: 'Puedes entrar desde las {time}.',
-  opensIn: 'Puedes entrar en {time}.',
+  opensIn: 'Se abre en {time}',
   failed: 'No ha funcionado',
   again: 'Intentar de nuevo',
   code: 'Código',

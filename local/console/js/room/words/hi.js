@@ -60,7 +60,7 @@ export default {
   showPolls: 'मतदान दिखाएँ',
   hidePolls: 'मतदान छिपाएँ',
   tooEarly: 'आप {time} से शामिल हो सकते हैं।',
-  opensIn: 'आप {time} में शामिल हो सकते हैं।',
+  opensIn: '{time} में प्रवेश खुलेगा',
   failed: 'यह नहीं हो सका',
   again: 'फिर कोशिश करें',
   code: 'कोड',
