@@ -1,5 +1,6 @@
-// How a view looks: in light, in dark, and at a phone's width.
+// How a view looks: in light, in dark, at a phone's width, in forced colours, and for the room in Arabic.
 import { writeFileSync } from 'node:fs';
+import { defects } from './layout.js';
 import { equal } from './runner.js';
 
 /** What axe finds on the page as it is, in one line each. */
@@ -21,14 +22,22 @@ export async function violations(page) {
   return found.map((each) => `${each.id}: ${each.help}\n      ${each.nodes.slice(0, 4).join('\n      ')}`);
 }
 
+const WIDE = { width: 1360, height: 860 };
+const PHONE = { width: 360, height: 780 };
+/** The looks of every view. */
 const LOOKS = [
-  ['light', { width: 1360, height: 860 }, 'light'],
-  ['dark', { width: 1360, height: 860 }, 'dark'],
-  ['phone', { width: 360, height: 780 }, 'light'],
+  { look: 'light', viewport: WIDE },
+  { look: 'dark', viewport: WIDE, colorScheme: 'dark' },
+  { look: 'phone', viewport: PHONE },
+  { look: 'forced', viewport: WIDE, forcedColors: 'active' },
 ];
-
-/** Only with screenshots, because it takes its time. */
-const FORCED = ['forced', { width: 1360, height: 860 }, 'light', 'active'];
+/** The looks of the English room besides. It has several languages, and the console has one. */
+const ROOM_LOOKS = [
+  { look: 'arabic', viewport: WIDE, language: 'ar' },
+  { look: 'arabic-phone', viewport: PHONE, language: 'ar' },
+];
+/** Languages that do not use the letters of English, so that a text that was not translated shows. */
+const OTHER_LETTERS = ['ar', 'hi'];
 
 /** Whether the page is wider than the window, so that a phone would have to be pushed about. */
 const overflows = (page) =>
@@ -36,18 +45,27 @@ const overflows = (page) =>
 
 /** What was taken, as a page to look through. */
 export function gallery(world, file = 'README.md') {
-  const picture = (name, look) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`;
-  const row = (name) => `| ${name} | ${[...LOOKS, FORCED].map(([look]) => picture(name, look)).join(' | ')} |`;
+  const taken = [...LOOKS, ...ROOM_LOOKS].map(({ look }) => look).filter((look) => has(world, look));
+  const picture = (name, look) => {
+    if (!world.shot.get(name).has(look)) return '';
+    return `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`;
+  };
+  const row = (name) => `| ${name} | ${taken.map((look) => picture(name, look)).join(' | ')} |`;
   const head = [
     '# The console, view by view',
     '',
     'Made by `npm run screenshots` in `tests/console`.',
     '',
-    `| | ${[...LOOKS, FORCED].map(([look]) => look).join(' | ')} |`,
-    `| --- |${' --- |'.repeat(LOOKS.length + 1)}`,
+    `| | ${taken.join(' | ')} |`,
+    `| --- |${' --- |'.repeat(taken.length)}`,
   ];
-  writeFileSync(new URL(file, world.screenshots), `${[...head, ...world.shot.sort().map(row)].join('\n')}\n`);
+  writeFileSync(
+    new URL(file, world.screenshots),
+    `${[...head, ...[...world.shot.keys()].sort().map(row)].join('\n')}\n`,
+  );
 }
+
+const has = (world, look) => [...world.shot.values()].some((looks) => looks.has(look));
 
 /** As WebP, which is a third of the same as PNG. */
 async function shoot(page, file) {
@@ -59,28 +77,45 @@ async function shoot(page, file) {
   await session.detach();
 }
 
+/** Takes a screenshot, where the world keeps them. */
+async function keep(world, page, name, look) {
+  if (!world.screenshots) return;
+  world.shot ??= new Map();
+  if (!world.shot.has(name)) world.shot.set(name, new Set());
+  world.shot.get(name).add(look);
+  await page.locator('.toast.done').first().waitFor({ state: 'detached' });
+  await shoot(page, new URL(`${name}-${look}.webp`, world.screenshots).pathname);
+}
+
+const spoken = (page) => page.evaluate(() => document.documentElement.lang);
+
 /**
- * Looks at one view in every look: axe finds nothing and nothing is wider than the window. Where the world keeps
+ * Looks at one view in every look: axe finds nothing, nothing is wider than the window, no text is cut off, no control
+ * is covered, a chosen item shows in forced colours, and every text is in the page's language. Where the world keeps
  * screenshots, one is taken of each.
  */
 export async function inspect(world, page, name) {
   const found = [];
-  if (world.screenshots) world.shot = [...new Set([...(world.shot || []), name])];
-  const looks = world.screenshots ? [...LOOKS, FORCED] : LOOKS;
-  for (const [look, viewport, colorScheme, forcedColors = 'none'] of looks) {
+  const language = page.locator('.language select');
+  const before = (await language.count()) ? await spoken(page) : null;
+  for (const { look, viewport, colorScheme = 'light', forcedColors = 'none', language: other } of [
+    ...LOOKS,
+    ...(before === 'en' ? ROOM_LOOKS : []),
+  ]) {
     await page.setViewportSize(viewport);
     await page.emulateMedia({ colorScheme, forcedColors, reducedMotion: 'reduce' });
+    if (before) await language.selectOption(other ?? before);
     await page.waitForTimeout(150);
     for (const violation of await violations(page)) found.push(`${look}: ${violation}`);
     const wider = await overflows(page);
     if (wider > 0) found.push(`${look}: ${wider} px wider than the window`);
-    if (world.screenshots) {
-      await page.locator('.toast.done').first().waitFor({ state: 'detached' });
-      await shoot(page, new URL(`${name}-${look}.webp`, world.screenshots).pathname);
-    }
+    const lang = await spoken(page);
+    const options = { forced: forcedColors === 'active', language: OTHER_LETTERS.includes(lang) ? lang : null };
+    for (const defect of await defects(page, options)) found.push(`${look}: ${defect}`);
+    await keep(world, page, name, look);
   }
-  const [, viewport, colorScheme] = LOOKS[0];
-  await page.setViewportSize(viewport);
-  await page.emulateMedia({ colorScheme, forcedColors: 'none', reducedMotion: 'reduce' });
+  if (before) await language.selectOption(before);
+  await page.setViewportSize(WIDE);
+  await page.emulateMedia({ colorScheme: 'light', forcedColors: 'none', reducedMotion: 'reduce' });
   equal(found.join('\n    '), '', 'what is wrong');
 }

@@ -242,6 +242,12 @@ export function tests({ browser, base, zoom, world, looks }) {
     equal(await page.locator('.poll-panel').isVisible(), false, 'the panel');
     await shows.click();
     equal(await page.evaluate(() => document.activeElement.id), 'polls-heading', 'the focus');
+    const announced = () => page.evaluate(() => globalThis.announced.splice(0).join());
+    equal(await announced(), 'New poll: \u2068Which is larger?\u2069', 'announcements');
+    await inspect(looks, page, 'room-sheet');
+    await page.setViewportSize(SIZES.phone);
+    // The other language announced the poll again.
+    await announced();
     await page.getByRole('radio', { name: 'One half' }).check();
     await page.getByRole('button', { name: 'Vote', exact: true }).click();
     await page.getByText('Votes: 1 · 100 %').waitFor();
@@ -249,11 +255,7 @@ export function tests({ browser, base, zoom, world, looks }) {
     await page.getByRole('radio', { name: 'One third' }).check();
     await page.getByRole('button', { name: 'Vote', exact: true }).click();
     await page.locator('.tally li', { hasText: 'One third' }).getByText('Votes: 1').waitFor();
-    equal(
-      (await page.evaluate(() => globalThis.announced)).join(),
-      'New poll: \u2068Which is larger?\u2069',
-      'announcements',
-    );
+    equal(await announced(), '', 'announcements of votes');
     equal(await page.locator('[aria-live], [role=status]:not(.lobby *):not(.toasts *)').count(), 2, 'live regions');
     equal((await violations(page)).join(), '', 'violations');
     await page.keyboard.press('Escape');
