@@ -96,7 +96,8 @@ function find({ forced, language }) {
         style(element);
       return [outlineStyle, outlineColor, borderStyle, borderColor, borderWidth, color, textDecorationLine].join();
     };
-    const chosen = '[aria-pressed=true], [aria-current]:not([aria-current=false]), [aria-selected=true], .chosen';
+    const chosen =
+      '[aria-pressed=true], [aria-current]:not([aria-current=false]), [aria-selected=true], label.chosen, li.chosen';
     for (const element of all.filter((each) => each.matches(chosen) && !isUnseen(each))) {
       const isOther = (each) =>
         each !== element && each.tagName === element.tagName && !each.matches(chosen) && visible(each);
