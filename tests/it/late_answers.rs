@@ -377,6 +377,22 @@ async fn list_of_meetings_that_ends_at_its_page_limit_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_of_meetings_with_an_expired_page_is_read_from_its_start() {
+    let (world, trainer) = connected_trainer().await;
+    for hours in 30..33 {
+        world.create(&trainer, &session_body(hours)).await.expect(201);
+    }
+    create_unanswered(&world, &trainer, &session_body(50)).await;
+    let knobs = json!({"list_page_size": 1, "expired_pages": 2});
+    world.post("", "/zoom/sim/knobs", knobs).await.expect(200);
+    world.advance(SignedDuration::from_secs(31));
+    world.create_with_idempotency_key(&trainer, "k", &session_body(50)).await.expect(201);
+    assert_eq!(world.meetings().len(), 4, "the meeting of the first attempt is adopted");
+    finish_repairs(&world).await;
+    check_agreement(&world, &trainer, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_adoption_gives_the_monthly_quota_back() {
     let (world, trainer) = connected_trainer().await;
     create_unanswered(&world, &trainer, &session_body(50)).await;

@@ -40,8 +40,13 @@ impl HeldSession {
     /// Schedules a session and holds it. The events of this name are lost.
     async fn hold(lost: Option<&str>) -> Self {
         let world = World::start().await;
+        world.connect_zoom(&world.trainer().await, "app").await;
+        Self::hold_in(world, lost).await
+    }
+
+    /// Like [`Self::hold`], in a world whose trainer has a host.
+    async fn hold_in(world: World, lost: Option<&str>) -> Self {
         let (trainer, student) = (world.trainer().await, world.student(1).await);
-        world.connect_zoom(&trainer, "app").await;
         let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
         let held = Self { world, trainer, student, session };
         held.advance_to(0).await;

@@ -249,6 +249,10 @@ impl Context<'_> {
         jiff::tz::Offset::UTC.to_datetime(self.now).date()
     }
 
+    pub(super) fn new_meeting_uuid(&self) -> String {
+        ids::meeting_uuid(self.random, self.state.settings.uuid_form)
+    }
+
     /// Creates a page token for the entries of `list_key` from `offset` on.
     pub(super) fn create_page_token(&mut self, list_key: String, offset: usize) -> String {
         let now = self.now;
@@ -260,9 +264,13 @@ impl Context<'_> {
     }
 
     /// Returns the offset of the page token. An empty token is the first page.
-    pub(super) fn page_offset(&self, list_key: &str, token: &str) -> Result<usize, ApiError> {
+    pub(super) fn page_offset(&mut self, list_key: &str, token: &str) -> Result<usize, ApiError> {
         if token.is_empty() {
             return Ok(0);
+        }
+        if self.state.settings.expired_pages > 0 {
+            self.state.settings.expired_pages -= 1;
+            self.state.pages.remove(token);
         }
         self.state
             .pages

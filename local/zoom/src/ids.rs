@@ -4,6 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use shared::random::Random;
 
+use super::settings::UuidForm;
+
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Long enough to be unique, short enough to read.
@@ -43,18 +45,23 @@ pub(super) fn meeting_id(random: &Random) -> i64 {
     i64::try_from(MIN + random.below(9 * MIN)).unwrap_or(i64::MAX)
 }
 
-/// Returns the UUID of a meeting instance: 16 bytes in standard base64. A quarter start with `/` and a quarter contain
-/// `//`, because these break URL paths.
-pub(super) fn meeting_uuid(random: &Random) -> String {
+/// Returns the UUID of a meeting instance: 16 bytes in standard base64. Without a form, a quarter starts with `/` and a
+/// quarter contains `//`, because these break URL paths.
+pub(super) fn meeting_uuid(random: &Random, form: Option<UuidForm>) -> String {
     let mut bytes = random.bytes::<16>();
-    match random.below(4) {
+    let drawn = match random.below(4) {
+        0 => UuidForm::LeadingSlash,
+        1 => UuidForm::DoubleSlash,
+        _ => UuidForm::Plain,
+    };
+    match form.unwrap_or(drawn) {
         // Six set bits are one `/`, twelve set bits are two.
-        0 => bytes[0] |= 0b1111_1100,
-        1 => {
+        UuidForm::LeadingSlash => bytes[0] |= 0b1111_1100,
+        UuidForm::DoubleSlash => {
             bytes[6] = 0xFF;
             bytes[7] |= 0xF0;
         }
-        _ => {}
+        UuidForm::Plain => {}
     }
     STANDARD.encode(bytes)
 }
@@ -81,7 +88,7 @@ mod tests {
     #[test]
     fn many_uuids_contain_slashes() {
         let random = Random::seeded(1);
-        let uuids: Vec<_> = (0..400).map(|_| meeting_uuid(&random)).collect();
+        let uuids: Vec<_> = (0..400).map(|_| meeting_uuid(&random, None)).collect();
         assert!(uuids.iter().all(|uuid| uuid.len() == 24 && uuid.ends_with("==")));
         assert!(uuids.iter().filter(|uuid| uuid.starts_with('/')).count() > 50);
         assert!(uuids.iter().filter(|uuid| uuid.contains("//")).count() > 50);

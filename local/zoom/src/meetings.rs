@@ -162,7 +162,7 @@ impl Context<'_> {
         let wants_passcode = body.get("default_password") != Some(&Value::Bool(false));
         let mut meeting = Meeting {
             id,
-            uuid: ids::meeting_uuid(self.random),
+            uuid: self.new_meeting_uuid(),
             host_id: host.id.clone(),
             kind: SCHEDULED,
             topic: "Zoom Meeting".to_owned(),

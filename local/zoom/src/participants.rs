@@ -181,7 +181,7 @@ impl Context<'_> {
         uuid: &str,
         room: Option<&str>,
     ) -> Result<Participant, SimError> {
-        let (number, new_room) = (ids::room_number(self.random), ids::meeting_uuid(self.random));
+        let (number, new_room) = (ids::room_number(self.random), self.new_meeting_uuid());
         let leave_first = self.random.below(2) == 0;
         let now = self.now;
         self.present_participant(id, uuid)?;
@@ -263,7 +263,7 @@ impl Context<'_> {
     }
 
     fn start_instance(&mut self, id: i64) {
-        let (fresh, now) = (ids::meeting_uuid(self.random), self.now);
+        let (fresh, now) = (self.new_meeting_uuid(), self.now);
         let host_licence = self.meeting_and_host(id).map(|(_, host)| host.licence);
         let Some(meeting) = self.state.meetings.get_mut(&id) else { return };
         // Zoom: the first instance has the UUID from the create response. A restart gets a new one.

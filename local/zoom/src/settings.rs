@@ -23,6 +23,12 @@ pub struct Settings {
     /// The longest page of a list, if it is shorter than requested.
     #[serde(default)]
     pub list_page_size: Option<usize>,
+    /// Number of next pages whose token has expired when they are requested. The list has to be read from its start.
+    #[serde(default)]
+    pub expired_pages: u32,
+    /// The form of the uuids of meeting instances. Each uuid draws one if this is absent.
+    #[serde(default)]
+    pub uuid_form: Option<UuidForm>,
     /// IANA time zones that Zoom does not list. It accepts them, but reads the local time in the host's own zone.
     #[serde(default)]
     pub unlisted_zones: BTreeSet<String>,
@@ -38,6 +44,19 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     #[serde(default)]
     pub server_app: ServerAppSettings,
+}
+
+/// The form of the uuid of a meeting instance. A slash breaks the path of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UuidForm {
+    Plain,
+    LeadingSlash,
+    DoubleSlash,
+}
+
+impl UuidForm {
+    pub const ALL: [Self; 3] = [Self::Plain, Self::LeadingSlash, Self::DoubleSlash];
 }
 
 /// A Zoom account's plan.
@@ -123,6 +142,8 @@ impl Default for Settings {
             qps_retry_after_seconds: None,
             scopes: None,
             list_page_size: None,
+            expired_pages: 0,
+            uuid_form: None,
             unlisted_zones: BTreeSet::new(),
             participants_lag_seconds: 0,
             participants_per_connection: false,
@@ -166,6 +187,9 @@ pub struct SettingsUpdate {
     pub scopes: Option<Option<BTreeSet<String>>>,
     #[serde(deserialize_with = "present")]
     pub list_page_size: Option<Option<usize>>,
+    pub expired_pages: Option<u32>,
+    #[serde(deserialize_with = "present")]
+    pub uuid_form: Option<Option<UuidForm>>,
     pub unlisted_zones: Option<BTreeSet<String>>,
     pub participants_lag_seconds: Option<i64>,
     pub participants_per_connection: Option<bool>,
@@ -218,6 +242,8 @@ impl Settings {
         set(&mut self.qps_retry_after_seconds, update.qps_retry_after_seconds);
         set(&mut self.scopes, update.scopes);
         set(&mut self.list_page_size, update.list_page_size);
+        set(&mut self.expired_pages, update.expired_pages);
+        set(&mut self.uuid_form, update.uuid_form);
         set(&mut self.unlisted_zones, update.unlisted_zones);
         set(&mut self.participants_lag_seconds, update.participants_lag_seconds);
         set(&mut self.participants_per_connection, update.participants_per_connection);

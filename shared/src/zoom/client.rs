@@ -106,6 +106,14 @@ impl<'a> ApiCall<'a> {
     }
 }
 
+/// Percent-encodes the uuid of a meeting instance for a path, twice if it contains a slash, because Zoom splits a path at a
+/// slash that is encoded once.
+pub(super) fn encode_uuid(uuid: &str) -> String {
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let once: String = encode(uuid);
+    if uuid.contains('/') { encode(&once) } else { once }
+}
+
 impl Zoom {
     pub fn new(env: &Env, http: reqwest::Client, random: Random) -> Result<Self, ConfigError> {
         Ok(Self {
@@ -286,6 +294,18 @@ fn missing_scopes(message: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn uuid_with_a_slash_is_encoded_twice() {
+        for (uuid, expected) in [
+            ("4444AAAiAAAAAiAiAiiAii==", "4444AAAiAAAAAiAiAiiAii%3D%3D"),
+            ("aB+c==", "aB%2Bc%3D%3D"),
+            ("/ajXp112QmuoKj4854875==", "%252FajXp112QmuoKj4854875%253D%253D"),
+            ("a//b/c==", "a%252F%252Fb%252Fc%253D%253D"),
+        ] {
+            assert_eq!(encode_uuid(uuid), expected, "{uuid}");
+        }
+    }
 
     #[test]
     fn error_responses_map_to_errors() {

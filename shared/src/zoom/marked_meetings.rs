@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::client::{Access, ApiCall, Zoom};
 use super::error::ZoomError;
+use super::lists::List;
 use crate::domain::id::MeetingId;
 use crate::domain::meeting_checks::ListedMeeting;
 use crate::domain::meeting_fields::marked_session;
@@ -29,14 +30,6 @@ struct ListEntry {
     start_time: Value,
     #[serde(default)]
     created_at: Value,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    #[serde(default)]
-    meetings: Vec<Value>,
-    #[serde(default)]
-    next_page_token: String,
 }
 
 #[derive(Deserialize)]
@@ -72,31 +65,16 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<Vec<ListedMeeting>, ZoomError> {
         let path = access.user_path("/meetings");
-        let (mut found, mut truncated) = (Vec::new(), Vec::new());
-        let mut token = String::new();
-        for _ in 0..MAX_PAGES {
-            let mut query = vec![("type", "upcoming"), ("page_size", "300")];
-            if !token.is_empty() {
-                query.push(("next_page_token", &token));
-            }
-            let response = self.send_with_retry(access, ApiCall::get(&path).query(&query), now);
-            let page: Page = response.await?.json()?;
-            // An unreadable entry does not hide the others.
-            let entries =
-                page.meetings.into_iter().filter_map(|entry| ListEntry::deserialize(entry).ok());
-            for entry in entries {
-                match entry.is_truncated() {
-                    true => truncated.push(entry),
-                    false => found.extend({
-                        let agenda = entry.agenda.clone();
-                        entry.marked(&agenda)
-                    }),
-                }
-            }
-            token = page.next_page_token;
-            if token.is_empty() {
-                break;
-            }
+        let query = [("type", "upcoming")];
+        let list = List { path: &path, query: &query, field: "meetings", max_pages: MAX_PAGES };
+        let parse = |entry| ListEntry::deserialize(entry).ok();
+        let listed = self.list(access, list, parse, now).await?;
+        let (truncated, whole): (Vec<_>, Vec<_>) =
+            listed.entries.into_iter().partition(ListEntry::is_truncated);
+        let mut found = Vec::new();
+        for entry in whole {
+            let agenda = entry.agenda.clone();
+            found.extend(entry.marked(&agenda));
         }
         for entry in truncated.into_iter().take(MAX_READS) {
             let path = format!("/meetings/{}", entry.id);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::client::{Access, ApiCall, Zoom};
 use super::error::ZoomError;
+use super::lists::List;
 use crate::domain::id::{MeetingId, SessionId};
 use crate::domain::meeting_fields::marked_session;
 use crate::domain::zoom_event::MeetingChange;
@@ -212,57 +213,41 @@ impl Zoom {
         starts_at: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<MarkedMeeting>, ZoomError> {
-        #[derive(Deserialize)]
-        struct Page {
-            #[serde(default)]
-            meetings: Vec<Value>,
-            #[serde(default)]
-            next_page_token: String,
-        }
         let is_marked = |agenda: &str| marked_session(agenda).as_ref() == Some(session);
-        let list_path = access.user_path("/meetings");
+        let path = access.user_path("/meetings");
+        let query = [("type", "scheduled")];
+        let list = List { path: &path, query: &query, field: "meetings", max_pages: MAX_PAGES };
+        let candidate = |entry| {
+            let entry = ListEntry::deserialize(entry).ok();
+            entry.filter(|entry| entry.may_have_mark(session, topic, starts_at))
+        };
+        let listed = self.list(access, list, candidate, now).await?;
+        if !listed.is_complete {
+            // The rest may contain the mark, so "not found" would be a guess.
+            let reason = format!("more than {MAX_PAGES} pages of meetings");
+            return Err(ZoomError::Unavailable { reason });
+        }
         let mut found = Vec::new();
-        let mut token = String::new();
-        for _ in 0..MAX_PAGES {
-            let mut query = vec![("type", "scheduled"), ("page_size", "300")];
-            if !token.is_empty() {
-                query.push(("next_page_token", &token));
-            }
-            let page: Page = self
-                .send_with_retry(access, ApiCall::get(&list_path).query(&query), now)
-                .await?
-                .json()?;
-            // An unreadable entry does not hide the others.
-            let entries =
-                page.meetings.into_iter().filter_map(|entry| ListEntry::deserialize(entry).ok());
-            for entry in entries.filter(|entry| entry.may_have_mark(session, topic, starts_at)) {
-                let path = format!("/meetings/{}", entry.id);
-                match self.send_with_retry(access, ApiCall::get(&path), now).await {
-                    Ok(response) => {
-                        let meeting: MeetingResponse = response.json()?;
-                        if is_marked(meeting.agenda.as_deref().unwrap_or_default()) {
-                            found.push(MarkedMeeting {
-                                id: meeting.id,
-                                details: Some(meeting.into()),
-                            });
-                        }
+        for entry in listed.entries {
+            let path = format!("/meetings/{}", entry.id);
+            match self.send_with_retry(access, ApiCall::get(&path), now).await {
+                Ok(response) => {
+                    let meeting: MeetingResponse = response.json()?;
+                    if is_marked(meeting.agenda.as_deref().unwrap_or_default()) {
+                        let id = meeting.id;
+                        found.push(MarkedMeeting { id, details: Some(meeting.into()) });
                     }
-                    Err(ZoomError::MissingScopes(_)) => {
-                        if is_marked(&entry.agenda) {
-                            found.push(MarkedMeeting { id: entry.id, details: None });
-                        }
-                    }
-                    Err(ZoomError::MeetingNotFound) => {}
-                    Err(error) => return Err(error),
                 }
-            }
-            token = page.next_page_token;
-            if token.is_empty() {
-                return Ok(found);
+                Err(ZoomError::MissingScopes(_)) => {
+                    if is_marked(&entry.agenda) {
+                        found.push(MarkedMeeting { id: entry.id, details: None });
+                    }
+                }
+                Err(ZoomError::MeetingNotFound) => {}
+                Err(error) => return Err(error),
             }
         }
-        // The rest may contain the mark, so "not found" would be a guess.
-        Err(ZoomError::Unavailable { reason: format!("more than {MAX_PAGES} pages of meetings") })
+        Ok(found)
     }
 }
 

@@ -4,6 +4,7 @@
 mod client;
 mod error;
 mod limits;
+pub mod lists;
 mod marked_meetings;
 mod meetings;
 mod oauth;

@@ -4,16 +4,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::{Access, ApiCall, Zoom};
+use super::client::{Access, ApiCall, Zoom, encode_uuid};
 use super::error::ZoomError;
+use super::lists::List;
 use crate::domain::id::MeetingId;
 use crate::domain::zoom_event::cut_id;
 use crate::domain::zoom_report::ListedRow;
-
-/// Zoom: the largest page of a list.
-const PAGE_SIZE: &str = "300";
-/// Zoom: 400 with this code for a field, such as a page token that has expired after 15 minutes.
-const INVALID_FIELD: i64 = 300;
 
 /// An ended instance in Zoom's list of instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +52,6 @@ pub enum PageOutcome {
     TokenExpired,
 }
 
-/// Percent-encodes the uuid of an instance for a path. Zoom splits a path at a slash that is encoded once.
-pub(super) fn encoded_uuid(uuid: &str) -> String {
-    let encode =
-        |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-    let once = encode(uuid);
-    if uuid.contains('/') { encode(&once) } else { once }
-}
-
 impl Zoom {
     /// Returns the ended instances of a meeting.
     pub async fn past_instances(
@@ -99,7 +87,7 @@ impl Zoom {
         uuid: &str,
         now: Timestamp,
     ) -> Result<PastInstanceTimes, ZoomError> {
-        let path = format!("/past_meetings/{}", encoded_uuid(uuid));
+        let path = format!("/past_meetings/{}", encode_uuid(uuid));
         self.send_with_retry(access, ApiCall::get(&path), now).await?.json()
     }
 
@@ -113,53 +101,21 @@ impl Zoom {
         host_user: Option<&str>,
         now: Timestamp,
     ) -> Result<PageOutcome, ZoomError> {
-        #[derive(Deserialize)]
-        struct Page {
-            #[serde(default)]
-            participants: Vec<Value>,
-            #[serde(default)]
-            next_page_token: String,
-        }
-        let uuid = encoded_uuid(uuid);
+        let uuid = encode_uuid(uuid);
         let path = match list {
             ParticipantList::PastMeeting => format!("/past_meetings/{uuid}/participants"),
             ParticipantList::AccountReport => format!("/report/meetings/{uuid}/participants"),
         };
         // Both lists return the registration only on request.
-        let mut query = vec![("page_size", PAGE_SIZE), ("include_fields", "registrant_id")];
-        if !page_token.is_empty() {
-            query.push(("next_page_token", page_token));
-        }
-        let response = self.send_with_retry(access, ApiCall::get(&path).query(&query), now).await;
-        let page: Page = match response {
-            Ok(response) => response.json()?,
-            Err(ZoomError::Rejected { status: 400, code: Some(INVALID_FIELD), .. })
-                if !page_token.is_empty() =>
-            {
-                return Ok(PageOutcome::TokenExpired);
-            }
-            Err(error) => return Err(error),
+        let query = [("include_fields", "registrant_id")];
+        let list = List { path: &path, query: &query, field: "participants", max_pages: 1 };
+        let Some(page) = self.list_page(access, list, page_token, now).await? else {
+            return Ok(PageOutcome::TokenExpired);
         };
-        let rows = page.participants.iter().filter_map(|row| ListedRow::parse(row, host_user));
+        let rows = page.entries.iter().filter_map(|row| ListedRow::parse(row, host_user));
         Ok(PageOutcome::Page(ParticipantPage {
             rows: rows.collect(),
             next_page_token: page.next_page_token,
         }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uuid_with_a_slash_is_encoded_twice() {
-        for (uuid, expected) in [
-            ("4444AAAiAAAAAiAiAiiAii==", "4444AAAiAAAAAiAiAiiAii%3D%3D"),
-            ("/ab+c==", "%252Fab%252Bc%253D%253D"),
-            ("a//b", "a%252F%252Fb"),
-        ] {
-            assert_eq!(encoded_uuid(uuid), expected);
-        }
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::{Access, ApiCall, Zoom};
+use super::client::{Access, ApiCall, Zoom, encode_uuid};
 use super::error::ZoomError;
+use super::lists::List;
 use crate::domain::id::MeetingId;
 use crate::domain::time::utc_day;
 use crate::domain::zoom_event::RecordedFiles;
@@ -34,13 +34,6 @@ impl RecordedMeeting<'_> {
             Self::Latest(meeting) => format!("/meetings/{meeting}/recordings"),
         }
     }
-}
-
-/// Percent-encodes the uuid of a meeting instance for a path, twice if it contains a slash (Zoom, "Meeting ID and UUID").
-pub(super) fn encode_uuid(uuid: &str) -> String {
-    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-    let once: String = encode(uuid);
-    if uuid.contains('/') { encode(&once) } else { once }
 }
 
 impl Zoom {
@@ -70,41 +63,25 @@ impl Zoom {
         kind: TrashKind,
         now: Timestamp,
     ) -> Result<BTreeSet<String>, ZoomError> {
-        #[derive(Deserialize)]
-        struct Page {
-            #[serde(default)]
-            meetings: Vec<Value>,
-            #[serde(default)]
-            next_page_token: String,
-        }
         let path = access.user_path("/recordings");
         let (from, to) = trash_period(now);
         let meeting = meeting.to_string();
-        let mut trashed = BTreeSet::new();
-        let mut token = String::new();
-        for _ in 0..TRASH_PAGES {
-            let mut query = vec![
-                ("trash", "true"),
-                ("trash_type", kind.as_str()),
-                ("meeting_id", &meeting),
-                ("from", &from),
-                ("to", &to),
-                ("page_size", "300"),
-            ];
-            if !token.is_empty() {
-                query.push(("next_page_token", &token));
-            }
-            let call = ApiCall::get(&path).query(&query);
-            let page: Page = self.send_with_retry(access, call, now).await?.json()?;
-            let files = page.meetings.iter().flat_map(|entry| RecordedFiles::parse(entry).files);
-            trashed.extend(files.map(|file| file.id));
-            token = page.next_page_token;
-            if token.is_empty() {
-                return Ok(trashed);
-            }
+        let query = [
+            ("trash", "true"),
+            ("trash_type", kind.as_str()),
+            ("meeting_id", &meeting),
+            ("from", &from),
+            ("to", &to),
+        ];
+        let list = List { path: &path, query: &query, field: "meetings", max_pages: TRASH_PAGES };
+        let files = |entry: Value| Some(RecordedFiles::parse(&entry).files);
+        let listed = self.list(access, list, files, now).await?;
+        if !listed.is_complete {
+            // A file on a later page would count as missing.
+            let reason = format!("more than {TRASH_PAGES} pages of trash");
+            return Err(ZoomError::Unavailable { reason });
         }
-        // A file on a later page would count as missing.
-        Err(ZoomError::Unavailable { reason: format!("more than {TRASH_PAGES} pages of trash") })
+        Ok(listed.entries.into_iter().flatten().map(|file| file.id).collect())
     }
 }
 
@@ -136,18 +113,6 @@ fn trash_period(now: Timestamp) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn uuid_with_a_slash_is_encoded_twice() {
-        for (uuid, expected) in [
-            ("4444AAAiAAAAAiAiAiiAii==", "4444AAAiAAAAAiAiAiiAii%3D%3D"),
-            ("aB+c==", "aB%2Bc%3D%3D"),
-            ("/ajXp112QmuoKj4854875==", "%252FajXp112QmuoKj4854875%253D%253D"),
-            ("a//b/c==", "a%252F%252Fb%252Fc%253D%253D"),
-        ] {
-            assert_eq!(encode_uuid(uuid), expected, "{uuid}");
-        }
-    }
 
     #[test]
     fn trash_is_listed_for_a_month() {

@@ -32,7 +32,13 @@ struct Class {
 
 impl Class {
     async fn at_start(host: Host) -> Self {
+        Self::at_start_with(host, json!({})).await
+    }
+
+    /// Like [`Self::at_start`], with settings of the simulated Zoom from before the meeting is created.
+    async fn at_start_with(host: Host, settings: Value) -> Self {
         let world = World::start().await;
+        world.post("", "/zoom/sim/knobs", settings).await.expect(200);
         let trainer = world.trainer().await;
         match host {
             Host::Trainer => drop(world.connect_zoom(&trainer, "app").await),
@@ -96,6 +102,13 @@ impl Class {
         self.act("end", json!({})).await;
     }
 
+    /// The uuid of the next or latest meeting instance at Zoom.
+    fn uuid(&self) -> String {
+        let number = self.meeting.parse().expect("a number");
+        let meeting = self.world.stack.zoom.meeting(number).expect("a meeting");
+        meeting["uuid"].as_str().expect("a uuid").to_owned()
+    }
+
     async fn sweep(&self) -> Value {
         self.world.stack.schedules.run("reconcile-sweep").await.expect("a report of the sweep")
     }
@@ -146,6 +159,14 @@ fn attendance(report: &Value) -> Value {
         let row = row.as_object_mut().expect("a row");
         row.retain(|name, _| !["provenance", "attendee_id"].contains(&name.as_str()));
     }
+    report
+}
+
+/// Like [`attendance`]. The order of two rows with one name depends on the ids of their connections.
+fn attendance_in_any_order(report: &Value) -> Value {
+    let mut report = attendance(report);
+    let rows = report["attendees"].as_array_mut().expect("rows");
+    rows.sort_by_key(Value::to_string);
     report
 }
 
@@ -244,6 +265,40 @@ async fn list_is_read_in_pages_and_again_until_it_is_complete() {
     assert_eq!(report["sources"], json!({"webhook": "complete", "report": "complete"}));
     assert_eq!(attendance(&report), attendance(&early));
     assert_eq!((&report["final"], total_minutes(&report)), (&json!(true), total_minutes(&early)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_with_an_expired_page_is_read_from_its_start() {
+    let lists = [(Host::Trainer, "past_participants"), (Host::Platform, "report_participants")];
+    for (host, list) in lists {
+        let complete = Class::at_start(host).await;
+        complete.lose_all_events();
+        complete.hold().await;
+        complete.reconcile().await;
+        let expected = attendance_in_any_order(&complete.report().await);
+        for (uuid_form, slashes) in [("leading_slash", "/"), ("double_slash", "//")] {
+            let settings = json!({"uuid_form": uuid_form, "list_page_size": 3});
+            let class = Class::at_start_with(host, settings).await;
+            let uuid = class.uuid();
+            assert!(uuid.contains(slashes), "{uuid}");
+            class.lose_all_events();
+            class.hold().await;
+            let mut now = 60;
+            class.sweep_at(90, &mut now).await;
+            // Every list expires, so there is none.
+            class.configure(json!({"expired_pages": 1000})).await;
+            class.sweep_at(120, &mut now).await;
+            assert_eq!(class.report().await["sources"]["report"], "none", "{host:?} {uuid}");
+            // The second of three pages expires once. Rows of the first one do not count twice.
+            class.configure(json!({"expired_pages": 1})).await;
+            class.world.stack.usage.reset();
+            class.sweep_at(135, &mut now).await;
+            assert_eq!(class.world.zoom_calls("reconcile-sweep", list), 5, "{host:?} {uuid}");
+            let report = class.report().await;
+            assert_eq!(report["sources"]["report"], "complete", "{host:?} {uuid}");
+            assert_eq!(attendance_in_any_order(&report), expected, "{host:?} {uuid}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Recordings: files that no event has reported, and files that are gone.
 
 use super::*;
+use crate::platform_hosting::assign_host;
 
 /// The files without Zoom's random ids, links and passcodes.
 fn comparable(recordings: &Value) -> Vec<Value> {
@@ -87,6 +88,79 @@ async fn file_in_the_trash_is_not_missing_and_can_come_back() {
     let available = ("available".to_owned(), Value::Null);
     assert_eq!(held.states().await, [available.clone(), available]);
     assert_eq!(held.corrections().await, [2, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recordings_need_no_event_for_any_host_and_uuid() {
+    for is_platform in [false, true] {
+        for (uuid_form, slashes) in [("plain", ""), ("leading_slash", "/"), ("double_slash", "//")]
+        {
+            let world = World::start().await;
+            world.post("", "/zoom/sim/knobs", json!({"uuid_form": uuid_form})).await.expect(200);
+            match is_platform {
+                true => drop(assign_host(&world, "trainer-1", "hana@example.test").await),
+                false => drop(world.connect_zoom(&world.trainer().await, "app").await),
+            }
+            let held = HeldSession::hold_in(world, Some("*")).await;
+            let meeting = held.world.stack.zoom.meeting(held.session.meeting).expect("a meeting");
+            let uuid = meeting["uuid"].as_str().expect("a uuid");
+            assert!(uuid.contains(slashes), "{uuid}");
+            let (mut states, mut found) = (Vec::new(), Vec::new());
+            for (action, minutes) in [
+                (None, &[31][..]),
+                (Some("trash"), &[91]),
+                (Some("recover"), &[151]),
+                (Some("delete"), &[211, 271]),
+            ] {
+                if let Some(action) = action {
+                    held.simulate("recording", json!({ "action": action })).await;
+                }
+                for minute in minutes {
+                    held.sweep_at(*minute).await;
+                }
+                states.push(held.states().await);
+                found.push(held.recordings(&held.student).await["state"].clone());
+            }
+            let expected = [
+                ("available", Value::Null),
+                ("trashed", json!("in_trash")),
+                ("available", Value::Null),
+                ("unavailable", json!("missing_at_zoom")),
+            ];
+            let expected = expected.map(|(state, reason)| (state.to_owned(), reason));
+            assert_eq!(states, expected.map(|state| vec![state.clone(), state]), "{uuid}");
+            assert_eq!(found, ["available", "unavailable", "available", "unavailable"], "{uuid}");
+            assert_eq!(held.corrections().await, [2, 2, 2, 2], "{uuid}");
+            assert_eq!(held.recording_notifications().await, 1, "{uuid}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trash_with_an_expired_page_is_read_from_its_start() {
+    let held = HeldSession::hold(None).await;
+    held.world.lose_events("recording.trashed");
+    held.simulate("recording", json!({"action": "trash"})).await;
+    // The recording of a second meeting instance is on the second page.
+    held.simulate("start", json!({})).await;
+    held.advance_to(LENGTH + 5).await;
+    held.simulate("end", json!({})).await;
+    held.simulate("recording", json!({})).await;
+    held.simulate("recording", json!({"action": "trash"})).await;
+    let configure = async |settings: Value| {
+        held.world.post("", "/zoom/sim/knobs", settings).await.expect(200);
+    };
+    configure(json!({"list_page_size": 1, "expired_pages": 1000})).await;
+    assert_eq!(held.sweep_at(31).await["failed"], 1);
+    let available = ("available".to_owned(), Value::Null);
+    assert_eq!(held.states().await, vec![available; 4], "half a list proves nothing");
+    assert_eq!(held.recordings(&held.trainer).await["reason"], Value::Null);
+
+    configure(json!({"expired_pages": 1})).await;
+    held.world.stack.usage.reset();
+    held.sweep_at(46).await;
+    assert_eq!(held.states().await, vec![("trashed".to_owned(), json!("in_trash")); 4]);
+    assert_eq!(held.world.zoom_calls("reconcile-sweep", "user_recordings"), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

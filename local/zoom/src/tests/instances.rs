@@ -207,6 +207,13 @@ async fn past_participants_are_paginated_without_customer_key() {
     let next = first["next_page_token"].as_str().unwrap();
     let second = bench.get(&format!("{path}&next_page_token={next}"), &token).await.body;
     assert_eq!(second["participants"][0]["duration"], 60);
+    bench.update_settings(json!({ "expired_pages": 1 })).await;
+    let expired = bench.get(&format!("{path}&next_page_token={next}"), &token).await;
+    assert_eq!(expired.status_and_code(), (400, 300));
+    let again = bench.get(&path, &token).await.body;
+    let next = again["next_page_token"].as_str().unwrap();
+    let second = bench.get(&format!("{path}&next_page_token={next}"), &token).await.body;
+    assert_eq!(second["participants"][0]["duration"], 60);
     bench.wait(15 * 60);
     let late = bench.get(&format!("{path}&next_page_token={next}"), &token).await;
     assert_eq!(late.status_and_code(), (400, 300));

@@ -12,10 +12,8 @@ use crate::domain::scope;
 use crate::domain::session::Session;
 use crate::domain::zoom_report::{InstanceReport, ROWS_LIMIT};
 use crate::zoom::ZoomError;
+use crate::zoom::lists::LIST_ATTEMPTS;
 use crate::zoom::past_meetings::{PageOutcome, ParticipantList, PastInstance, PastInstanceTimes};
-
-/// How often a list is read from its start, because its page token has expired. The pages follow each other in a second.
-const LIST_ATTEMPTS: usize = 3;
 
 pub(super) struct PastMeetingCalls<'a> {
     tools: &'a Services,
