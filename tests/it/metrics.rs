@@ -1,11 +1,14 @@
 //! The metrics behind the alarms.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
+use local::template::Template;
 use serde_json::{Value, json};
 use shared::telemetry::metrics;
 
@@ -402,4 +405,67 @@ async fn meetings_of_new_sessions_are_counted_unless_the_request_is_refused() {
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
     world.create(&trainer, &patched(session_body(40), link)).await.expect(201);
     assert_eq!(counted(&log), BTreeSet::new());
+}
+
+/// Returns the alarm on a metric in the template.
+fn alarm_on(template: &Template, metric: &str) -> Value {
+    let mut alarms = template.resources_of_type("AWS::CloudWatch::Alarm");
+    let alarm = alarms.find(|alarm| alarm.property("MetricName") == metric);
+    alarm.unwrap_or_else(|| panic!("no alarm on {metric}")).properties().clone()
+}
+
+/// One student's events arrive, and all of another one's are lost. Runs on one thread, so that the captured log is complete.
+#[tokio::test]
+async fn attendance_accuracy_is_the_share_of_the_time_that_events_report() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+    let enter = async |n: u32| {
+        let person = json!({"name": "Ada", "email": format!("student{n}@example.test")});
+        session.simulate(&world, "join", person).await["participant_uuid"].clone()
+    };
+    world.advance_to(session.at(0));
+    world.sweep().await;
+    session.simulate(&world, "start", json!({})).await;
+    enter(1).await;
+    world.inject_fault(Fault::new(Service::Webhook, "*", FaultKind::Drop).times(1000));
+    let second = enter(2).await;
+    world.advance_to(session.at(40));
+    session.simulate(&world, "leave", json!({"participant_uuid": second})).await;
+    world.stack.faults.clear();
+    world.advance_to(session.at(60));
+    session.simulate(&world, "end", json!({})).await;
+    world.stack.zoom.deliver_due().await;
+
+    let log = CapturedLog::start();
+    for minute in [90, 120, 60 + 24 * 60] {
+        world.advance_to(session.at(minute));
+        let _: Value = world.stack.schedules.run("reconcile-sweep").await.expect("a report");
+    }
+    let name = metrics::ATTENDANCE_ACCURACY.name;
+    let mut lines = log.lines();
+    lines.retain(|line| line.get(name).is_some());
+    let [line] = &mut lines[..] else { panic!("one line per class: {lines:?}") };
+    let directive = json!({
+        "Namespace": "LiveClasses",
+        "Dimensions": [["LogGroup"]],
+        "Metrics": [{"Name": "AttendanceAccuracy", "Unit": "Percent"}],
+    });
+    assert_eq!(line["_aws"]["CloudWatchMetrics"], json!([directive]));
+    line.as_object_mut().expect("an object").remove("_aws");
+    let expected = json!({"LogGroup": DEPLOYMENT, "level": "INFO", "AttendanceAccuracy": 60});
+    assert_eq!(*line, expected, "60 of 100 minutes");
+    let compared = log.events("attendance.compared");
+    assert_eq!((compared.len(), &compared[0]["accuracy"]), (1, &json!("60.0")));
+
+    let watching = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/watching.yaml");
+    let watching = Template::parse(&fs::read_to_string(watching).expect("a file"));
+    let alarm = alarm_on(&watching.expect("a template"), name);
+    assert_eq!(alarm["Namespace"], directive["Namespace"]);
+    let dimensions = alarm["Dimensions"].as_array().expect("dimensions").iter();
+    let dimensions: Vec<_> = dimensions.map(|dimension| dimension["Name"].clone()).collect();
+    assert_eq!(json!([dimensions]), directive["Dimensions"]);
+    let rule = ["Statistic", "ComparisonOperator", "Threshold"].map(|part| alarm[part].clone());
+    assert_eq!(rule, [json!("Average"), json!("LessThanThreshold"), json!(95)]);
 }
