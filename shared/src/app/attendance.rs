@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future;
 use jiff::Timestamp;
 
+use self::sources::{CourseRoster, load_sources_with_roster};
 use super::delegated_actions;
 use super::error::Error;
 use crate::domain::actor::Actor;
@@ -320,7 +321,16 @@ async fn load_report_data(
     context: &AttendanceContext<'_>,
     session: Session,
 ) -> Result<ReportData, Error> {
-    let gathering = sources::load_attendance_sources(context.store, &session, context.now);
+    load_report_data_with(context, session, None).await
+}
+
+/// Like [`load_report_data`], with a roster that several sessions of the course share.
+async fn load_report_data_with(
+    context: &AttendanceContext<'_>,
+    session: Session,
+    roster: Option<&CourseRoster>,
+) -> Result<ReportData, Error> {
+    let gathering = load_sources_with_roster(context.store, &session, roster, context.now);
     let (gathered, stored) =
         future::try_join(gathering, context.store.readable_overrides(&session.id)).await?;
     if gathered.archive.is_some_and(|archive| !archive.is_archive_of(&session)) {

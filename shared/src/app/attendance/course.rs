@@ -6,7 +6,8 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::{AttendanceContext, load_report_data};
+use super::sources::CourseRoster;
+use super::{AttendanceContext, load_report_data_with};
 use crate::app::error::Error;
 use crate::domain::attendance::course::{StudentPage, StudentRow, student_page};
 use crate::domain::attendance::summary::{
@@ -160,8 +161,10 @@ async fn read_classes(
         .into_iter()
         .enumerate()
         .partition(|(_, (_, source))| matches!(source, Source::Computed(_)));
+    let roster = CourseRoster::new(&request.course, computed.iter().map(|(_, (it, _))| it));
+    let roster = &roster;
     let read = |(index, (session, source))| async move {
-        Ok::<_, Error>((index, read_class(context, request, session, source).await?))
+        Ok::<_, Error>((index, read_class(context, request, roster, session, source).await?))
     };
     let computed: Vec<_> =
         stream::iter(computed).map(read).buffer_unordered(COMPUTED_AT_ONCE).try_collect().await?;
@@ -175,6 +178,7 @@ async fn read_classes(
 async fn read_class(
     context: &AttendanceContext<'_>,
     request: &CourseRequest,
+    roster: &CourseRoster,
     session: Session,
     source: Source,
 ) -> Result<ReadClass, Error> {
@@ -192,7 +196,7 @@ async fn read_class(
             (ClassColumn::Counted(figures), students)
         }
         Source::Computed(head) => {
-            let summary = compute_summary(context, &session, &head).await?;
+            let summary = compute_summary(context, roster, &session, &head).await?;
             let rest = summary.students.into_iter().filter(|it| Some(&it.user) > after);
             (ClassColumn::Counted(summary.figures), rest.take(count).collect())
         }
@@ -204,10 +208,11 @@ async fn read_class(
 /// request.
 async fn compute_summary(
     context: &AttendanceContext<'_>,
+    roster: &CourseRoster,
     session: &Session,
     head: &SummaryHead,
 ) -> Result<AttendanceSummary, Error> {
-    let data = load_report_data(context, session.clone()).await?;
+    let data = load_report_data_with(context, session.clone(), Some(roster)).await?;
     let report = data.report(&data.overrides(), context);
     let summary = AttendanceSummary::of_report(&report);
     if report.is_final && summary::may_be_stored(session, context.now) {

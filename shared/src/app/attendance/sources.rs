@@ -3,13 +3,14 @@
 
 use futures::try_join;
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use crate::app::webhook::is_from_host_account;
 use crate::domain::attendance::{
     AttendanceRecord, ErasureMarker, JoinIdentity, erased, instance_intervals, record,
 };
 use crate::domain::audience::{Audience, Invitee};
-use crate::domain::directory::Enrollment;
+use crate::domain::directory::{Enrollment, EnrollmentPeriod};
 use crate::domain::id::CourseId;
 use crate::domain::session::Session;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
@@ -30,13 +31,53 @@ pub struct AttendanceSources {
     pub markers: Vec<ErasureMarker>,
 }
 
+/// The enrollments of a course, which are read once for several of its sessions.
+#[derive(Debug)]
+pub struct CourseRoster {
+    course: CourseId,
+    /// The start of the first session.
+    since: Timestamp,
+    periods: OnceCell<Vec<EnrollmentPeriod>>,
+}
+
+impl CourseRoster {
+    pub fn new<'a>(course: &CourseId, sessions: impl Iterator<Item = &'a Session>) -> Self {
+        let since = sessions.map(|session| record::roster_times(session).0).min();
+        let since = since.unwrap_or(Timestamp::MAX);
+        Self { course: course.clone(), since, periods: OnceCell::new() }
+    }
+
+    /// Returns the students who were enrolled at some time of the session. A student has an entry per address that they had.
+    async fn students(
+        &self,
+        store: &Store,
+        session: &Session,
+    ) -> Result<Vec<Enrollment>, StoreError> {
+        let read = || store.enrollments_since(&self.course, self.since);
+        let periods = self.periods.get_or_try_init(read).await?.iter();
+        let (from, to) = record::roster_times(session);
+        let overlapping = periods.filter(|period| period.overlaps(from, to));
+        Ok(overlapping.map(|period| period.enrollment.clone()).collect())
+    }
+}
+
 /// Loads the attendance sources without the people who were erased, whose events may have arrived later.
 pub async fn load_attendance_sources(
     store: &Store,
     session: &Session,
     now: Timestamp,
 ) -> Result<AttendanceSources, StoreError> {
-    let sources = load_stored_sources(store, session, now).await?;
+    load_sources_with_roster(store, session, None, now).await
+}
+
+/// Like [`load_attendance_sources`], with a roster that several sessions of the course share.
+pub async fn load_sources_with_roster(
+    store: &Store,
+    session: &Session,
+    roster: Option<&CourseRoster>,
+    now: Timestamp,
+) -> Result<AttendanceSources, StoreError> {
+    let sources = stored_sources(store, session, roster, now).await?;
     let record = erased::without_erased_people(sources.record, &sources.markers);
     Ok(AttendanceSources { record, ..sources })
 }
@@ -47,11 +88,20 @@ pub async fn load_stored_sources(
     session: &Session,
     now: Timestamp,
 ) -> Result<AttendanceSources, StoreError> {
+    stored_sources(store, session, None, now).await
+}
+
+async fn stored_sources(
+    store: &Store,
+    session: &Session,
+    roster: Option<&CourseRoster>,
+    now: Timestamp,
+) -> Result<AttendanceSources, StoreError> {
     if !record::may_have_archive(session, now) {
         let ((events, reports, markers), join_attempts, (invitees, enrollments)) = try_join!(
             meeting_sources(store, session),
             join_attempts(store, session),
-            audience(store, session)
+            audience(store, session, roster)
         )?;
         let record = AttendanceRecord { events, reports, join_attempts, invitees, enrollments };
         return Ok(AttendanceSources { record, archive: None, markers });
@@ -64,7 +114,7 @@ pub async fn load_stored_sources(
     let (invitees, enrollments) = if archive.is_archive_of(session) {
         (Vec::new(), Vec::new())
     } else {
-        audience(store, session).await?
+        audience(store, session, roster).await?
     };
     let current = AttendanceRecord { events, reports, join_attempts, invitees, enrollments };
     let record = archive.merged_with(current, session);
@@ -97,26 +147,28 @@ async fn join_attempts(
 
 type StoredAudience = (Vec<Invitee>, Vec<Enrollment>);
 
-async fn audience(store: &Store, session: &Session) -> Result<StoredAudience, StoreError> {
+async fn audience(
+    store: &Store,
+    session: &Session,
+    roster: Option<&CourseRoster>,
+) -> Result<StoredAudience, StoreError> {
     Ok(match &session.audience {
         Audience::Standalone => (Vec::new(), Vec::new()),
-        Audience::Course { id, .. } => (Vec::new(), enrolled_students(store, session, id).await?),
+        Audience::Course { id, .. } => {
+            let students = match roster.filter(|roster| roster.course == *id) {
+                Some(roster) => roster.students(store, session).await?,
+                None => {
+                    let own = CourseRoster::new(id, std::iter::once(session));
+                    own.students(store, session).await?
+                }
+            };
+            (Vec::new(), students)
+        }
         Audience::Invitees { list, .. } => {
             let (from, _) = record::roster_times(session);
             (store.invitees_since(&session.id, *list, from).await?, Vec::new())
         }
     })
-}
-
-/// Returns the students who were enrolled at some time of the session. A student has an entry per address that they had.
-async fn enrolled_students(
-    store: &Store,
-    session: &Session,
-    course: &CourseId,
-) -> Result<Vec<Enrollment>, StoreError> {
-    let (from, to) = record::roster_times(session);
-    let periods = store.enrollments_since(course, from).await?.into_iter();
-    Ok(periods.filter(|period| period.overlaps(from, to)).map(|period| period.enrollment).collect())
 }
 
 fn join_identity(attempt: JoinAttempt) -> (Timestamp, JoinIdentity) {
