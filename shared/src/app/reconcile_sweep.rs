@@ -156,6 +156,9 @@ impl Reconciler<'_> {
             let look = self.attempt(task, &mut record).await?;
             self.count(task, &record.session, &look);
             summary.add(&look);
+            if task == ReconcileTask::Lifecycle && matches!(look, Ok(Look::Corrected { .. })) {
+                progress = progress.with_corrected_lifecycle();
+            }
             match verdict(&look) {
                 Verdict::Outcome(outcome) => progress = progress.after(task, outcome, now),
                 Verdict::Leave => {

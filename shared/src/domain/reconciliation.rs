@@ -18,6 +18,9 @@ const DAY_MINUTES: i64 = 24 * HOUR_MINUTES;
 const PARTICIPANTS_MINUTES: [i64; 2] = [HOUR_MINUTES, DAY_MINUTES];
 /// How long lost starts and ends are looked for. The attendance report is final an hour later.
 const LIFECYCLE_MINUTES: i64 = DAY_MINUTES;
+/// When a meeting that has ended is looked at again, because another instance may have run unnoticed: after the session's
+/// window has closed, together with the recordings, and before the last look at the participants.
+const UNNOTICED_INSTANCE_MINUTES: [i64; 2] = [FIRST_LOOK_MINUTES + 2 * HOUR_MINUTES, DAY_MINUTES];
 /// How long a session stays in the queue, so that a requested run finds it. Zoom keeps most data longer.
 const HISTORY_DAYS: i64 = 30;
 /// Attempts at a task before it waits for its next time.
@@ -146,6 +149,12 @@ impl ReconcileProgress {
             ReconcileTask::Participants => Self { participants: next, ..self },
         }
     }
+
+    /// Returns the progress after a start or an end has become known. Zoom's lists of participants are read again, because an
+    /// earlier look did not know the meeting instance.
+    pub fn with_corrected_lifecycle(self) -> Self {
+        Self { participants: TaskProgress::default(), ..self }
+    }
 }
 
 /// The facts of a session on which its plan depends.
@@ -206,7 +215,9 @@ impl ReconcilePlan {
     /// Returns the times of a task in minutes after the planned end.
     fn minutes(&self, task: ReconcileTask) -> Vec<i64> {
         match task {
-            ReconcileTask::Lifecycle if self.is_ended => vec![FIRST_LOOK_MINUTES],
+            ReconcileTask::Lifecycle if self.is_ended => {
+                [&[FIRST_LOOK_MINUTES], &UNNOTICED_INSTANCE_MINUTES[..]].concat()
+            }
             ReconcileTask::Lifecycle => hourly(LIFECYCLE_MINUTES),
             // A session of which no meeting instance is known may turn out to have one.
             ReconcileTask::Recordings if !self.was_held => hourly(LIFECYCLE_MINUTES),
@@ -263,7 +274,9 @@ mod tests {
         let (held, lost) = (plan(true, true), plan(false, false));
         for (plan, task, last, expected) in [
             (held, Lifecycle, None, Some(30)),
-            (held, Lifecycle, Some(30), None),
+            (held, Lifecycle, Some(30), Some(150)),
+            (held, Lifecycle, Some(150), Some(day)),
+            (held, Lifecycle, Some(day), None),
             (lost, Lifecycle, Some(30), Some(90)),
             (plan(true, false), Lifecycle, Some(95), Some(150)),
             (lost, Lifecycle, Some(day + 30), None),

@@ -64,6 +64,9 @@ struct StoredReminder {
     /// Whether the reminder waits for its trainer after a notification.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     held: bool,
+    /// Whether the comparison with Zoom was scheduled when the reminder was held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_comparison: bool,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
@@ -100,6 +103,7 @@ pub fn put_reminder(session: &Session, reminder: Reminder) -> Action {
             StoredHosting { trainer_id, zoom_user_id, ends_at }
         }),
         held: false,
+        has_comparison: false,
         ttl: due_ttl(at),
     });
     let key = reminder_key(&session.id, reminder);
@@ -121,11 +125,17 @@ pub fn claim_reminder(session: &SessionId, reminder: Reminder, starts_at: Timest
 
 /// Marks a reminder as held, in the transaction that notifies the trainer if the trainer is notified. Refused if it is gone
 /// or was marked before.
-pub fn hold_reminder(due: &DueReminder) -> Action {
+///
+/// With `has_comparison`, the transaction schedules the comparison with Zoom, which does not wait for the reminder.
+pub fn hold_reminder(due: &DueReminder, has_comparison: bool) -> Action {
     let (at, key) = (due.reminder.due_at(due.starts_at), reminder_key(&due.session, due.reminder));
+    let mut changes = ItemChanges::new().set(attr::HELD, AttributeValue::Bool(true));
+    if has_comparison {
+        changes = changes.set(attr::HAS_COMPARISON, AttributeValue::Bool(true));
+    }
     Action::update(
         ItemKey::Due { queue: DueQueue::Work, at, key: &key },
-        ItemChanges::new().set(attr::HELD, AttributeValue::Bool(true)),
+        changes,
         Condition::item_exists().absent(attr::HELD),
     )
 }
@@ -166,6 +176,8 @@ pub struct DueReminder {
     pub starts_at: Timestamp,
     /// Whether it waits for its trainer after a notification.
     pub is_held: bool,
+    /// Whether the comparison with Zoom is scheduled.
+    pub has_comparison: bool,
 }
 
 /// The due work of one sweep run, each list oldest first.
@@ -220,6 +232,7 @@ impl DueWork {
                     reminder: stored.reminder,
                     starts_at: stored.starts_at,
                     is_held: stored.held,
+                    has_comparison: stored.has_comparison,
                 });
             }
             StoredWork::Repair(stored) => self.repairs.push(stored.into_repair(DueQueue::Work)),

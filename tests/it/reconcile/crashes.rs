@@ -73,3 +73,81 @@ async fn moved_or_cancelled_class_is_not_compared() {
     assert_eq!(held.world.zoom_calls("reconcile-sweep", "recordings"), 0);
     assert_eq!(held.queued().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_calls_of_zoom_end_in_the_same_record() {
+    let lists = ["past_instances", "past_meeting", "recordings", "past_participants"];
+    for (kind, times) in [
+        // Within one run: one retry, or one refresh of the token.
+        (FaultKind::Error, 1),
+        (FaultKind::Html, 1),
+        (FaultKind::Half, 1),
+        (FaultKind::Lost, 1),
+        (FaultKind::Unauthorized, 1),
+        // For a run or two.
+        (FaultKind::Error, 4),
+        (FaultKind::Half, 3),
+        (FaultKind::Lost, 4),
+        (FaultKind::Throttle, 2),
+    ] {
+        let held = HeldSession::hold(Some("*")).await;
+        for list in lists {
+            held.world.inject_fault(Fault::new(Zoom, list, kind).times(times));
+        }
+        for minute in [31, 61, 91, 121, 151, 181] {
+            held.sweep_at(minute).await;
+        }
+        assert_eq!(held.recordings(&held.student).await["state"], "available", "{kind:?} {times}");
+        let session = held.session.fetch(&held.world, &held.trainer).await;
+        assert_eq!(session["status"], "ended", "{kind:?} {times}");
+        let report = format!("{}/attendance", held.session.path);
+        let report = held.world.get(&held.trainer, &report).await.expect(200);
+        assert_eq!(report["sources"]["report"], "complete", "{kind:?} {times}");
+        assert_eq!(held.corrections().await, [2], "{kind:?} {times}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overlapping_runs_correct_a_session_once() {
+    let held = HeldSession::hold(Some("*")).await;
+    for minute in [31, 61] {
+        held.advance_to(LENGTH + minute).await;
+        let run = || held.world.stack.schedules.run("reconcile-sweep");
+        // A run may meet the writes of another one, and leaves the rest to the next.
+        drop(futures::join!(run(), run(), run()));
+    }
+    held.sweep_at(91).await;
+    assert_eq!(held.recordings(&held.student).await["state"], "available");
+    assert_eq!((held.corrections().await, held.recording_notifications().await), (vec![2], 1));
+    let timeline = format!("{}/timeline", held.session.path);
+    let timeline = held.world.list_items(&held.trainer, &timeline).await;
+    let is_lifecycle = |entry: &&Value| entry["detail"]["corrected"] == "lifecycle";
+    assert_eq!(timeline.iter().filter(is_lifecycle).count(), 1, "{timeline:?}");
+    assert_eq!(held.queued().await, 1);
+}
+
+/// The start reminder is sent late if Zoom reports the start late. The comparison does not wait for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn class_without_events_is_compared_in_time_after_late_sweeps() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    world.connect_zoom(&trainer, "app").await;
+    let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+    let held = HeldSession { world, trainer, student, session };
+    held.world.lose_events("*");
+    held.advance_to(0).await;
+    held.simulate("start", json!({})).await;
+    held.advance_to(55).await;
+    held.world.sweep().await;
+    held.advance_to(LENGTH).await;
+    held.simulate("end", json!({})).await;
+    held.simulate("recording", json!({})).await;
+    held.sweep_at(31).await;
+    assert_eq!(held.recordings(&held.student).await["state"], "available");
+    // The reminder is given up when the window closes. The session has no second entry then.
+    held.sweep_at(61).await;
+    held.advance_to(LENGTH + 95).await;
+    held.world.sweep().await;
+    assert_eq!(held.queued().await, 1);
+    assert!(held.world.due_work("REMINDER").await.iter().all(|item| item["reminder"] != "start"));
+}

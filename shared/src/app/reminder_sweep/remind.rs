@@ -137,7 +137,7 @@ async fn process_reminder(
         None => tools.store.host_status(&session.trainer).await?,
     };
     match due.reminder.decide(session, &host, due.starts_at, now) {
-        ReminderDecision::Wait => set_aside(tools, due).await,
+        ReminderDecision::Wait => set_aside(tools, due, session).await,
         ReminderDecision::Hold => hold_reminder(tools, due, session, now).await,
         ReminderDecision::Send => send_reminder(tools, due, session, now).await,
         ReminderDecision::Skip(reason) => skip_reminder(tools, due, session, reason).await,
@@ -167,12 +167,18 @@ fn later_work(due: &DueReminder, session: &Session) -> Vec<Action> {
         Reminder::Start => {
             let archive = archive::put_due_archive(&DueArchive::for_session(session));
             let check = start::start_check(session);
-            let reconciliation = put_reconciliation(session);
+            let reconciliation = comparison(due, session);
             let later = [Some(archive), check.map(|check| check.put()), reconciliation];
             later.into_iter().flatten().collect()
         }
         Reminder::DayBefore | Reminder::HourBefore => Vec::new(),
     }
+}
+
+/// Returns the action that schedules the comparison with Zoom, unless that was done when the reminder was held.
+fn comparison(due: &DueReminder, session: &Session) -> Option<Action> {
+    let is_needed = due.reminder == Reminder::Start && !due.has_comparison;
+    is_needed.then(|| put_reconciliation(session)).flatten()
 }
 
 async fn send_reminder(
@@ -241,12 +247,18 @@ fn skipped_if_processed(error: CommitError) -> Result<ReminderOutcome, CommitErr
     }
 }
 
-/// Leaves the reminder for a later run, behind new work.
-async fn set_aside(tools: &Services, due: &DueReminder) -> Result<ReminderOutcome, CommitError> {
+/// Leaves the reminder for a later run, behind new work. The comparison with Zoom does not wait for it.
+async fn set_aside(
+    tools: &Services,
+    due: &DueReminder,
+    session: &Session,
+) -> Result<ReminderOutcome, CommitError> {
     if due.is_held {
         return Ok(ReminderOutcome::Postponed);
     }
-    match tools.store.commit_one(due_work::hold_reminder(due)).await {
+    let comparison = comparison(due, session);
+    let held = due_work::hold_reminder(due, comparison.is_some());
+    match tools.store.commit([held].into_iter().chain(comparison).collect()).await {
         // A refusal means that an edit or the start of the meeting has processed it.
         Ok(()) | Err(CommitError::Refused(_)) => Ok(ReminderOutcome::Postponed),
         Err(error) => Err(error),
@@ -262,7 +274,7 @@ async fn hold_reminder(
     now: Timestamp,
 ) -> Result<ReminderOutcome, CommitError> {
     if due.is_held || due.reminder == Reminder::Start {
-        return set_aside(tools, due).await;
+        return set_aside(tools, due, session).await;
     }
     let event = DomainEvent {
         at: whole_milli(now),
@@ -273,7 +285,7 @@ async fn hold_reminder(
             starts_at: due.starts_at,
         },
     };
-    let actions = vec![due_work::hold_reminder(due), due_work::put_domain_event(&event)];
+    let actions = vec![due_work::hold_reminder(due, false), due_work::put_domain_event(&event)];
     match tools.store.commit(actions).await {
         Ok(()) => {
             let (session_id, reminder) = (&due.session, due.reminder.as_str());

@@ -110,6 +110,7 @@ pub const VOTING_CLOSED: &str = "voting_closed";
 
 // Due reminder.
 pub const HELD: &str = "held";
+pub const HAS_COMPARISON: &str = "has_comparison";
 
 // Creation intent.
 pub const ATTEMPT: &str = "attempt";
