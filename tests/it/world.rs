@@ -149,8 +149,8 @@ impl World {
     }
 
     /// Starts a stack with this variation instead of the one that the test draws.
-    pub(crate) async fn start_with_variation(variation: Variation) -> Self {
-        let started = Box::pin(Self::try_start_with_variation(Self::options(), variation)).await;
+    pub(crate) async fn start_with_variation(options: Options, variation: Variation) -> Self {
+        let started = Box::pin(Self::try_start_with_variation(options, variation)).await;
         let world = started.expect("the stack should start");
         Box::pin(world.drop_pending_events()).await;
         world

@@ -1,11 +1,12 @@
 //! The comparison of the functions' reports with Zoom's memory.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::memory::{Expectations, ExpectedPerson};
+use super::memory::{Call, Expectations, ExpectedPerson, TELEPHONE_OF};
 
 /// A rule that a story breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,23 @@ pub(super) fn compare(
     comparison.found
 }
 
+/// Returns the broken rules of a class that the platform has cancelled: it stays cancelled, and has no meeting. Without a
+/// grant, the meeting cannot be deleted.
+pub(super) fn compare_cancelled(
+    session: &Value,
+    meeting: &Value,
+    is_disconnected: bool,
+) -> Vec<Disagreement> {
+    let mut comparison = Comparison { found: Vec::new() };
+    let status = &session["status"];
+    comparison.check(status == "cancelled", "status", || format!("{status} instead of cancelled"));
+    let status = &meeting["status"];
+    comparison.check(is_disconnected || status == "deleted", "meeting", || {
+        format!("the meeting of a cancelled class is {status}")
+    });
+    comparison.found
+}
+
 struct Comparison {
     found: Vec<Disagreement>,
 }
@@ -75,26 +93,67 @@ impl Comparison {
         });
         self.check(report["final"] == true, "final", || "the report is not final".to_owned());
         let rows = report["attendees"].as_array().expect("a list");
-        for (name, person) in &expected.people {
-            let own: Vec<_> = rows.iter().filter(|row| row["name"] == name.as_str()).collect();
-            self.compare_person(name, person, &own);
+        let own = |name: &str| rows.iter().filter(|row| row["name"] == name).collect::<Vec<_>>();
+        let students = expected.people.keys().chain(expected.calls.keys());
+        for name in students.collect::<BTreeSet<_>>() {
+            let person = expected.people.get(name).cloned().unwrap_or_default();
+            let calls = expected.calls.get(name).map_or(&[][..], Vec::as_slice);
+            let of_telephone = own(&format!("{TELEPHONE_OF}{name}"));
+            self.compare_person(name, &person, calls, &own(name), &of_telephone);
         }
         for row in rows {
             let name = row["name"].as_str().unwrap_or_default();
-            let is_listed = expected.people.contains_key(name);
-            self.check(is_listed || minutes(row) == 0, "people", || {
+            let name = name.strip_prefix(TELEPHONE_OF).unwrap_or(name);
+            let is_known = expected.people.contains_key(name) || expected.calls.contains_key(name);
+            self.check(is_known || minutes(row) == 0, "people", || {
                 format!("Zoom does not know {row}")
             });
         }
     }
 
-    fn compare_person(&mut self, name: &str, person: &ExpectedPerson, rows: &[&Value]) {
+    /// Compares a person's rows, and those of their telephone. A call counts for the person if an event has told whose
+    /// telephone it is, and if the other events of the two have arrived.
+    fn compare_person(
+        &mut self,
+        name: &str,
+        person: &ExpectedPerson,
+        calls: &[Call],
+        rows: &[&Value],
+        of_telephone: &[&Value],
+    ) {
+        let (bound, others): (Vec<_>, Vec<_>) = calls.iter().partition(|call| call.is_bound);
+        let mut results = Vec::new();
+        for chosen in 0..1_usize << bound.len() {
+            let (theirs, rest): (Vec<_>, Vec<_>) =
+                bound.iter().enumerate().partition(|(index, _)| chosen & (1 << index) != 0);
+            let calls = |some: Vec<(usize, &Call)>| -> Vec<Call> {
+                some.into_iter().map(|(_, call)| *call).collect()
+            };
+            let alone = [calls(rest), others.clone()].concat();
+            let mut comparison = Self { found: Vec::new() };
+            comparison.compare_telephone(name, &alone, of_telephone);
+            comparison.compare_rows(name, &person.with_calls(&calls(theirs)), rows);
+            results.push(comparison.found);
+        }
+        self.found.extend(results.into_iter().min_by_key(Vec::len).unwrap_or_default());
+    }
+
+    /// Compares the calls of a telephone that is not known to be a person's.
+    fn compare_telephone(&mut self, name: &str, calls: &[Call], rows: &[&Value]) {
+        let found: i64 = rows.iter().map(|row| minutes(row)).sum();
+        let expected: i64 = calls.iter().map(|call| call.minutes()).sum();
+        self.check(found == expected, "minutes of a telephone", || {
+            format!("{name}: {expected} expected in\n    {}", listed(rows))
+        });
+    }
+
+    fn compare_rows(&mut self, name: &str, person: &ExpectedPerson, rows: &[&Value]) {
         let (recognised, others): (Vec<_>, Vec<_>) =
             rows.iter().partition(|row| row["match"] != "none");
         let sum = |rows: &[&&Value]| rows.iter().map(|row| minutes(row)).sum::<i64>();
         let (of_person, of_others) = (sum(&recognised), sum(&others));
         let found = of_person + of_others;
-        let shown = || rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n    ");
+        let shown = || listed(rows);
         if person.is_attributed() {
             let minutes = person.minutes();
             self.check((of_person, of_others) == (minutes, 0), "minutes of a known person", || {
@@ -154,6 +213,10 @@ impl Comparison {
             });
         }
     }
+}
+
+fn listed(rows: &[&Value]) -> String {
+    rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n    ")
 }
 
 fn minutes(row: &Value) -> i64 {

@@ -1,6 +1,6 @@
 //! Zoom's memory of a meeting, and its consequences for the class. It is computed from the simulator's state alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -11,12 +11,19 @@ use super::story::{Hosting, MINUTE};
 const OPENS: i64 = -15 * MINUTE;
 const CLOSES: i64 = 150 * MINUTE;
 
+/// The name of a telephone at Zoom begins with this and ends with the name of the student.
+pub(super) const TELEPHONE_OF: &str = "Telephone of ";
+
 type Span = (Timestamp, Timestamp);
 
 /// The final state of a meeting at Zoom.
 pub(super) struct Memory<'a> {
     pub(super) meeting: &'a Value,
     pub(super) starts_at: Timestamp,
+    /// The participations of telephones that Zoom knows to be a student's.
+    pub(super) bound: &'a BTreeSet<String>,
+    /// The registrations of the students, as they got them from us.
+    pub(super) registrants: &'a BTreeSet<String>,
 }
 
 /// The class as it should be after the comparisons with Zoom.
@@ -27,10 +34,26 @@ pub(super) struct Expectations {
     pub(super) held_minutes: i64,
     /// By the name at Zoom.
     pub(super) people: BTreeMap<String, ExpectedPerson>,
+    /// The calls by telephone, by the name of the student.
+    pub(super) calls: BTreeMap<String, Vec<Call>>,
     pub(super) files: BTreeMap<String, ExpectedFile>,
 }
 
-#[derive(Debug, Default)]
+/// A student's connection by telephone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    span: Span,
+    /// Whether an event has told whose telephone it is. Zoom's lists do not.
+    pub(super) is_bound: bool,
+}
+
+impl Call {
+    pub(super) fn minutes(self) -> i64 {
+        rounded_minutes(seconds_between(self.span.0, self.span.1))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
 pub(super) struct ExpectedPerson {
     /// The connections, without the time outside of the class's window.
     all: Vec<Span>,
@@ -66,6 +89,17 @@ impl ExpectedPerson {
     pub(super) fn is_attributed(&self) -> bool {
         self.all.len() == self.attributed.len()
     }
+
+    /// Returns the person with calls that are known to be theirs. A call is attributed like the connection to which it belongs.
+    pub(super) fn with_calls(&self, calls: &[Call]) -> Self {
+        let mut person = self.clone();
+        let spans = calls.iter().map(|call| call.span);
+        person.all.extend(spans.clone());
+        if self.is_attributed() {
+            person.attributed.extend(spans);
+        }
+        person
+    }
 }
 
 impl Memory<'_> {
@@ -88,7 +122,7 @@ impl Memory<'_> {
                 let connection =
                     (time(&participant["join_time"]), time(&participant["leave_time"]));
                 if let Some(connection) = self.clip(connection) {
-                    expected.add_connection(participant, connection, hosting);
+                    self.add_connection(&mut expected, participant, connection, hosting);
                 }
             }
         }
@@ -101,6 +135,34 @@ impl Memory<'_> {
 
     fn at(&self, second: i64) -> Timestamp {
         self.starts_at + SignedDuration::from_secs(second)
+    }
+
+    fn add_connection(
+        &self,
+        expected: &mut Expectations,
+        participant: &Value,
+        connection: Span,
+        hosting: Hosting,
+    ) {
+        if participant["host"] == true {
+            return;
+        }
+        let name = participant["name"].as_str().expect("a name").to_owned();
+        if let Some(student) = name.strip_prefix(TELEPHONE_OF) {
+            let uuid = participant["participant_uuid"].as_str().expect("a uuid");
+            let call = Call { span: connection, is_bound: self.bound.contains(uuid) };
+            expected.calls.entry(student.to_owned()).or_default().push(call);
+            return;
+        }
+        let text = |field: &str| participant[field].as_str().filter(|text| !text.is_empty());
+        // Only the report of an account has the key.
+        let has_key = hosting.is_by_platform() && text("customer_key").is_some();
+        let has_link = text("registrant_id").is_some_and(|id| self.registrants.contains(id));
+        let person = expected.people.entry(name).or_default();
+        person.all.push(connection);
+        if text("email").is_some() || has_key || has_link {
+            person.attributed.push(connection);
+        }
     }
 
     /// Returns the part of a span that lies in the class's window.
@@ -117,21 +179,6 @@ impl Expectations {
             let state = recording["state"].as_str().expect("a state").to_owned();
             let id = file["id"].as_str().expect("an id").to_owned();
             self.files.insert(id, ExpectedFile { state, is_own });
-        }
-    }
-
-    fn add_connection(&mut self, participant: &Value, connection: Span, hosting: Hosting) {
-        if participant["host"] == true {
-            return;
-        }
-        let name = participant["name"].as_str().expect("a name").to_owned();
-        let has = |field: &str| participant[field].as_str().is_some_and(|text| !text.is_empty());
-        // Only the report of an account has the key.
-        let has_key = hosting == Hosting::Platform && has("customer_key");
-        let person = self.people.entry(name).or_default();
-        person.all.push(connection);
-        if has("email") || has_key {
-            person.attributed.push(connection);
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Plays a story in a stack: the people at Zoom, the delivery of Zoom's events, and the sweeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
+use local::stack::Options;
 use serde_json::{Value, json};
+use shared::config::names;
 
-use super::compare::{Disagreement, compare};
-use super::memory::Memory;
+use super::compare::{Disagreement, compare, compare_cancelled};
+use super::memory::{Memory, TELEPHONE_OF};
 use super::story::{Action, Client, Delivery, HOUR, Hosting, Identity, MINUTE, Step, Story};
 use crate::platform_hosting::assign_host;
 use crate::variation::Variation;
@@ -19,6 +21,8 @@ use crate::world::{World, course_session_body};
 const HOURS_AHEAD: i64 = 26;
 /// When the story is over: after the last comparison of the recordings, and after the archiving.
 const OVER: i64 = 9 * 24 * HOUR;
+/// When the last meeting has ended.
+const LAST_END: i64 = 10 * HOUR;
 /// Calls that a fault concerns, more than a step causes.
 const EVERY_CALL: u32 = 10_000;
 const PLATFORM_HOST: &str = "hana@example.test";
@@ -26,7 +30,11 @@ const PLATFORM_HOST: &str = "hana@example.test";
 /// Plays a story. Returns where the functions disagree with Zoom's memory afterwards.
 pub(super) async fn play(story: &Story) -> Vec<Disagreement> {
     let mut player = Box::pin(Player::new(story)).await;
-    for step in &story.steps {
+    let (on_the_day, later) =
+        story.steps.split_at(story.steps.partition_point(|step| step.at < LAST_END));
+    // A story that was shortened may lack an end.
+    let last_end = Step { at: LAST_END, action: Action::End, delivery: Delivery::AtOnce };
+    for step in on_the_day.iter().chain([&last_end]).chain(later) {
         Box::pin(player.advance(step.at)).await;
         Box::pin(player.carry_out(step)).await;
     }
@@ -42,6 +50,13 @@ struct Player<'a> {
     starts_at: Timestamp,
     /// The participations of the clients in the meeting.
     participations: BTreeMap<Client, String>,
+    /// The participations of telephones that Zoom knows to be a student's.
+    bound: BTreeSet<String>,
+    /// The `tk` of the personal links that students got from us.
+    links: BTreeSet<String>,
+    is_cancelled: bool,
+    /// Whether the trainer has removed the app at Zoom.
+    is_disconnected: bool,
     /// The future runs of the sweeps in seconds after the planned start, the next one last.
     sweeps: Vec<i64>,
     delivery: Delivery,
@@ -51,10 +66,12 @@ struct Player<'a> {
 
 impl<'a> Player<'a> {
     async fn new(story: &'a Story) -> Self {
-        let world = World::start_with_variation(Variation::from_seed(story.seed)).await;
+        let world = start_world(story).await;
         let trainer = world.trainer().await;
         match story.hosting {
-            Hosting::Platform => drop(assign_host(&world, "trainer-1", PLATFORM_HOST).await),
+            Hosting::Platform | Hosting::PlatformByLink => {
+                drop(assign_host(&world, "trainer-1", PLATFORM_HOST).await)
+            }
             Hosting::TrainerOfAppAccount => drop(world.connect_zoom(&trainer, "app").await),
             Hosting::TrainerOfOtherAccount => drop(world.connect_zoom(&trainer, "other").await),
         }
@@ -63,6 +80,7 @@ impl<'a> Player<'a> {
             "list_page_size": lists.page_size,
             "participants_lag_seconds": lists.lag_seconds,
             "participants_per_connection": lists.has_row_per_connection,
+            "expired_pages": lists.expired_pages,
             "webhooks": {"leaves_at_end": lists.has_leaves_at_end},
         });
         world.post("", "/zoom/sim/knobs", settings).await.expect(200);
@@ -70,6 +88,7 @@ impl<'a> Player<'a> {
         let session = world.create(&trainer, &body).await.expect(201);
         let meeting = session["meeting"]["id"].as_str().expect("a number");
         let mut sweeps = sweep_times();
+        sweeps.retain(|at| story.outage.is_none_or(|(from, to)| !(from..to).contains(at)));
         sweeps.reverse();
         Self {
             path: format!("/v1/sessions/{}", session["id"].as_str().expect("an id")),
@@ -78,6 +97,10 @@ impl<'a> Player<'a> {
             world,
             story,
             participations: BTreeMap::new(),
+            bound: BTreeSet::new(),
+            links: BTreeSet::new(),
+            is_cancelled: false,
+            is_disconnected: false,
             sweeps,
             delivery: Delivery::AtOnce,
             trouble: None,
@@ -134,8 +157,9 @@ impl<'a> Player<'a> {
         match &step.action {
             Action::Start | Action::End => {
                 let verb = if step.action == Action::Start { "start" } else { "end" };
-                if self.simulate(verb, json!({})).await.is_some() {
+                if let Some(meeting) = self.simulate(verb, json!({})).await {
                     self.participations.clear();
+                    self.participations.extend(present_host(&meeting).map(|it| (Client::HOST, it)));
                 }
             }
             Action::Enter(client, identity) => self.enter(*client, *identity, "join").await,
@@ -149,6 +173,7 @@ impl<'a> Player<'a> {
             Action::PutInWaitingRoom(client) => {
                 self.act_as(*client, "put-in-waiting-room", json!({})).await;
             }
+            Action::BindTelephone(student) => self.bind_telephone(*student).await,
             Action::Recording(action) => self.change_recording(action).await,
             Action::Rename => self.edit_meeting(json!({"topic": "Renamed at Zoom"})).await,
             Action::MoveMeeting(hours) => {
@@ -160,7 +185,9 @@ impl<'a> Player<'a> {
                 let path = format!("/zoom/sim/meetings/{}", self.meeting);
                 self.world.call(Method::DELETE, &path, "", None, &[]).await;
             }
+            Action::Cancel => self.cancel().await,
             Action::RevokeGrant => {
+                self.is_disconnected = true;
                 let body = Some(json!({}));
                 self.world.call(Method::POST, "/zoom/sim/deauthorize", "", body, &[]).await;
             }
@@ -181,15 +208,32 @@ impl<'a> Player<'a> {
             return;
         }
         let person = client.person;
+        let has_registration = self.story.hosting == Hosting::PlatformByLink;
         let participant = match identity {
+            Identity::Host => {
+                let meeting = self.world.stack.zoom.meeting(self.meeting).expect("a meeting");
+                json!({"name": "The host", "email": meeting["host_email"]})
+            }
+            Identity::Telephone => {
+                let name = format!("{TELEPHONE_OF}Student {person}");
+                json!({"name": name, "phone_number": format!("+4930123400{person}")})
+            }
+            Identity::Name if has_registration => {
+                let address = format!("guest{person}@guests.test");
+                json!({"name": format!("Guest {person}"), "register": address})
+            }
             Identity::Name => json!({"name": format!("Guest {person}")}),
             Identity::Email => {
                 let email = format!("student{person}@example.test");
-                json!({"name": format!("Student {person}"), "email": email})
+                let form = has_registration.then(|| email.clone());
+                json!({"name": format!("Student {person}"), "email": email, "register": form})
             }
             Identity::Key => {
-                let Some(key) = self.join_key(person).await else { return };
-                json!({"name": format!("Student {person}"), "customer_key": key})
+                let Some(credentials) = self.join_credentials(person).await else { return };
+                let tk = tk(&credentials);
+                self.links.extend(tk.clone());
+                let key = &credentials["customer_key"];
+                json!({"name": format!("Student {person}"), "customer_key": key, "tk": tk})
             }
         };
         if let Some(joined) = self.simulate(verb, participant).await {
@@ -198,14 +242,30 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Returns the key of a student's join credentials, which are not given at every time. It is `null` for a link.
-    async fn join_key(&self, student: u64) -> Option<Value> {
+    /// Returns a student's join credentials, which are not given at every time.
+    async fn join_credentials(&self, student: u64) -> Option<Value> {
         let token = self.world.student(u32::try_from(student).expect("a student")).await;
         let path = format!("{}/join", self.path);
         let credentials = self.world.post(&token, &path, json!({})).await;
-        let is_link = |credentials: &Value| credentials["mode"] == "link";
-        let credentials = credentials.status.is_success().then(|| credentials.json())?;
-        Some(if is_link(&credentials) { Value::Null } else { credentials["customer_key"].clone() })
+        credentials.status.is_success().then(|| credentials.json())
+    }
+
+    async fn bind_telephone(&mut self, student: u64) {
+        let telephone = self.participations.get(&Client::telephone_of(student)).cloned();
+        let clients = [1, 2].map(|device| Client { person: student, device });
+        let client = clients.into_iter().find(|client| self.participations.contains_key(client));
+        let (Some(telephone), Some(client)) = (telephone, client) else { return };
+        let binding = json!({ "bind_participant_uuid": telephone });
+        if self.act_as(client, "bind", binding).await.is_some() {
+            self.bound.insert(telephone);
+        }
+    }
+
+    async fn cancel(&mut self) {
+        let service = self.world.service().await;
+        let path = format!("{}/cancel", self.path);
+        let response = self.world.post(&service, &path, json!({})).await;
+        self.is_cancelled |= response.status.is_success();
     }
 
     async fn act_as(&self, client: Client, verb: &str, mut body: Value) -> Option<Value> {
@@ -235,7 +295,8 @@ impl<'a> Player<'a> {
         self.world.call(Method::PATCH, &path, "", Some(changes), &[]).await;
     }
 
-    async fn reconnect(&self) {
+    async fn reconnect(&mut self) {
+        self.is_disconnected = false;
         let trainer = self.world.trainer().await;
         let is_own = self.story.hosting == Hosting::TrainerOfAppAccount;
         self.world.connect_zoom(&trainer, if is_own { "app" } else { "other" }).await;
@@ -244,12 +305,19 @@ impl<'a> Player<'a> {
     async fn compare(self) -> Vec<Disagreement> {
         let Self { world, path, .. } = &self;
         let meeting = world.stack.zoom.meeting(self.meeting).expect("a meeting");
-        let memory = Memory { meeting: &meeting, starts_at: self.starts_at };
         let (trainer, student) = (world.trainer().await, world.student(1).await);
         let get = async |token: &str, part: &str| {
             world.get(token, &format!("{path}{part}")).await.expect(200)
         };
         let session = get(&trainer, "").await;
+        if self.is_cancelled {
+            let mut found = self.failures;
+            found.extend(compare_cancelled(&session, &meeting, self.is_disconnected));
+            return found;
+        }
+        let registrants = registrants_of(&meeting, &self.links);
+        let (bound, registrants) = (&self.bound, &registrants);
+        let memory = Memory { meeting: &meeting, starts_at: self.starts_at, bound, registrants };
         let report = get(&trainer, "/attendance").await;
         let of_trainer = get(&trainer, "/recordings").await;
         let of_student = get(&student, "/recordings").await;
@@ -260,10 +328,41 @@ impl<'a> Player<'a> {
     }
 }
 
+/// Starts the stack of a story, with the variations of its seed.
+async fn start_world(story: &Story) -> World {
+    let mut settings = Vec::new();
+    if story.hosting == Hosting::PlatformByLink {
+        settings.push((names::JOIN_MODE.to_owned(), "link".to_owned()));
+    }
+    let options = Options { settings, ..World::options() };
+    World::start_with_variation(options, Variation::from_seed(story.seed)).await
+}
+
+/// Returns the participation of the host in the running instance of a meeting.
+fn present_host(meeting: &Value) -> Option<String> {
+    let participants = meeting["participants"].as_array().expect("a list");
+    let is_present = |it: &&Value| it["host"] == true && it["leave_time"].is_null();
+    let host = participants.iter().find(is_present)?;
+    host["participant_uuid"].as_str().map(str::to_owned)
+}
+
+/// Returns the token in a personal link.
+fn tk(credentials: &Value) -> Option<String> {
+    let url = reqwest::Url::parse(credentials["join_url"].as_str()?).expect("a URL");
+    url.query_pairs().find(|(name, _)| name == "tk").map(|(_, value)| value.into_owned())
+}
+
+/// Returns the ids of the registrations with these links.
+fn registrants_of(meeting: &Value, links: &BTreeSet<String>) -> BTreeSet<String> {
+    let all = meeting["registrants"].as_array().into_iter().flatten();
+    let known = all.filter(|it| it["tk"].as_str().is_some_and(|tk| links.contains(tk)));
+    known.filter_map(|it| it["id"].as_str()).map(str::to_owned).collect()
+}
+
 /// Returns when the sweeps run: often around the class, and less often in the days after it.
 fn sweep_times() -> Vec<i64> {
-    let quarters = (-1..=24).map(|n| n * 15 * MINUTE);
-    let hours = (7..=30).map(|n| n * HOUR);
-    let half_days = (3..=17).map(|n| n * 12 * HOUR);
-    quarters.chain(hours).chain(half_days).collect()
+    let quarters = (-1..=16).map(|n| n * 15 * MINUTE);
+    let hours = [5, 6, 7, 8, 10, 12, 15, 18, 22, 24, 25, 26, 28].map(|n| n * HOUR);
+    let days = (2..=17).map(|n| n * 12 * HOUR + 6 * HOUR).step_by(2);
+    quarters.chain(hours).chain(days).collect()
 }

@@ -16,16 +16,26 @@ const DAY: i64 = 24 * HOUR;
 /// The students of `course-1`, by number. Guests have the numbers after them.
 const STUDENTS: u64 = 5;
 const GUESTS: u64 = 2;
+/// The device number of a student's telephone.
+const TELEPHONE: u64 = 9;
 const ROOMS: [&str; 2] = ["Room A", "Room B"];
 
 /// The host of the class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hosting {
     Platform,
+    /// The platform hosts, and people join with Zoom's client by personal links.
+    PlatformByLink,
     /// The trainer's Zoom user in the app's own account, in which people join with a key.
     TrainerOfAppAccount,
     /// The trainer's own account, in which people join by link and without a key.
     TrainerOfOtherAccount,
+}
+
+impl Hosting {
+    pub(super) fn is_by_platform(self) -> bool {
+        matches!(self, Self::Platform | Self::PlatformByLink)
+    }
 }
 
 /// The treatment of the events of a step.
@@ -46,6 +56,12 @@ pub(super) struct Client {
 }
 
 impl Client {
+    pub(super) const HOST: Self = Self { person: 0, device: 1 };
+
+    pub(super) fn telephone_of(person: u64) -> Self {
+        Self { person, device: TELEPHONE }
+    }
+
     pub(super) fn is_guest(self) -> bool {
         self.person > STUDENTS
     }
@@ -54,11 +70,15 @@ impl Client {
 /// The identity of a person at Zoom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// The key of the join credentials. Without one, because people join by link, nothing.
+    /// The key of the join credentials, or the personal link. In a trainer's account, people join by a link without either.
     Key,
     Email,
     /// Only a name that somebody typed.
     Name,
+    /// The Zoom user who hosts the meeting.
+    Host,
+    /// Only a telephone number.
+    Telephone,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +95,8 @@ pub(super) enum Action {
     Wait(Client, Identity),
     Admit(Client),
     PutInWaitingRoom(Client),
+    /// The student enters the identity number of the client on the telephone, so that Zoom knows whose it is.
+    BindTelephone(u64),
     /// An action on the recording of the latest meeting instance.
     Recording(&'static str),
     /// The trainer renames the meeting on Zoom's pages.
@@ -82,6 +104,8 @@ pub(super) enum Action {
     /// The trainer moves the meeting on Zoom's pages, by this number of hours.
     MoveMeeting(i64),
     DeleteMeeting,
+    /// The platform cancels the class.
+    Cancel,
     /// The trainer removes the app at Zoom.
     RevokeGrant,
     /// The trainer connects Zoom again.
@@ -105,6 +129,8 @@ pub(super) struct Lists {
     pub(super) lag_seconds: u64,
     pub(super) has_row_per_connection: bool,
     pub(super) has_leaves_at_end: bool,
+    /// The pages whose token has expired when they are requested.
+    pub(super) expired_pages: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +138,8 @@ pub(super) struct Story {
     pub(super) seed: u64,
     pub(super) hosting: Hosting,
     pub(super) lists: Lists,
+    /// The seconds after the planned start between which no sweep runs.
+    pub(super) outage: Option<(i64, i64)>,
     /// Events after the last step that are not part of one, such as those of a lost connection.
     pub(super) steps: Vec<Step>,
 }
@@ -122,6 +150,7 @@ impl Story {
         let hosting = draw.pick(&[
             Hosting::Platform,
             Hosting::Platform,
+            Hosting::PlatformByLink,
             Hosting::TrainerOfAppAccount,
             Hosting::TrainerOfOtherAccount,
         ]);
@@ -130,14 +159,19 @@ impl Story {
             lag_seconds: draw.pick(&[0, 0, 5400]),
             has_row_per_connection: draw.chance(25),
             has_leaves_at_end: draw.chance(75),
+            expired_pages: draw.pick(&[0, 0, 1, 2]),
         };
+        let outage = draw.chance(20).then(|| {
+            let from = draw.between(-2 * HOUR, 26 * HOUR);
+            (from, from + draw.between(HOUR, 20 * HOUR))
+        });
         let mut plan = Plan { draw, hosting, steps: Vec::new() };
         plan.add_rehearsals();
         plan.add_class();
         plan.add_changes_at_zoom();
         plan.add_trouble();
         let steps = plan.with_deliveries();
-        Self { seed, hosting, lists, steps }
+        Self { seed, hosting, lists, outage, steps }
     }
 
     pub(super) fn with_steps(&self, steps: Vec<Step>) -> Self {
@@ -232,7 +266,7 @@ impl Plan {
     fn client(&mut self) -> Client {
         let person = 1 + self.draw.below(STUDENTS + GUESTS);
         // Where only Zoom's events have keys, the times of a person's clients could not be told apart without them.
-        let has_second = self.hosting == Hosting::Platform && person <= STUDENTS;
+        let has_second = self.hosting.is_by_platform() && person <= STUDENTS;
         let device = if has_second && self.draw.chance(20) { 2 } else { 1 };
         Client { person, device }
     }
@@ -246,14 +280,22 @@ impl Plan {
 
     fn participant_action(&mut self) -> Action {
         let client = self.client();
+        let student = 1 + self.draw.below(STUDENTS);
+        let telephone = Client::telephone_of(student);
         match self.draw.below(100) {
-            0..45 => Action::Enter(client, self.identity(client)),
-            45..63 => Action::Leave(client),
-            63..70 => Action::Kill(client),
-            70..84 => Action::Move(client, self.draw.pick(&[None, Some(ROOMS[0]), Some(ROOMS[1])])),
-            84..89 => Action::Wait(client, self.identity(client)),
-            89..95 => Action::Admit(client),
-            _ => Action::PutInWaitingRoom(client),
+            0..40 => Action::Enter(client, self.identity(client)),
+            40..55 => Action::Leave(client),
+            55..61 => Action::Kill(client),
+            61..73 => Action::Move(client, self.draw.pick(&[None, Some(ROOMS[0]), Some(ROOMS[1])])),
+            73..77 => Action::Wait(client, self.identity(client)),
+            77..82 => Action::Admit(client),
+            82..86 => Action::PutInWaitingRoom(client),
+            86..90 => Action::Enter(telephone, Identity::Telephone),
+            90..93 => Action::BindTelephone(student),
+            93..95 => Action::Leave(telephone),
+            95..97 => Action::Enter(Client::HOST, Identity::Host),
+            97..99 => Action::Leave(Client::HOST),
+            _ => Action::Kill(Client::HOST),
         }
     }
 
@@ -287,11 +329,15 @@ impl Plan {
             let at = self.draw.between(-HOUR, 30 * HOUR);
             self.add(at, Action::DeleteMeeting);
         }
+        if self.draw.chance(8) {
+            let at = self.draw.between(-20 * HOUR, 2 * HOUR);
+            self.add(at, Action::Cancel);
+        }
     }
 
     /// Adds failures of the comparison with Zoom: a grant that ends for some hours, limits and errors.
     fn add_trouble(&mut self) {
-        if self.hosting != Hosting::Platform && self.draw.chance(20) {
+        if !self.hosting.is_by_platform() && self.draw.chance(20) {
             let at = self.draw.between(-2 * HOUR, 10 * HOUR);
             let until = at + self.draw.between(10 * MINUTE, 8 * HOUR);
             self.add(at, Action::RevokeGrant);
@@ -340,9 +386,11 @@ impl Plan {
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { person, device } = self;
-        match self.is_guest() {
-            true => write!(f, "guest {person}"),
-            false => write!(f, "student {person} (device {device})"),
+        match (*person, *device) {
+            _ if *self == Self::HOST => write!(f, "the host"),
+            _ if self.is_guest() => write!(f, "guest {person}"),
+            (_, TELEPHONE) => write!(f, "the telephone of student {person}"),
+            _ => write!(f, "student {person} (device {device})"),
         }
     }
 }
@@ -361,12 +409,16 @@ impl fmt::Display for Action {
             Self::Wait(client, identity) => write!(f, "{client} waits, {identity:?} known"),
             Self::Admit(client) => write!(f, "{client} is admitted"),
             Self::PutInWaitingRoom(client) => write!(f, "{client} is put in the waiting room"),
+            Self::BindTelephone(student) => {
+                write!(f, "student {student} tells Zoom whose telephone it is")
+            }
             Self::Recording(action) => write!(f, "recording: {action}"),
             Self::Rename => write!(f, "the trainer renames the meeting at Zoom"),
             Self::MoveMeeting(hours) => {
                 write!(f, "the trainer moves the meeting by {hours} hours at Zoom")
             }
             Self::DeleteMeeting => write!(f, "the trainer deletes the meeting at Zoom"),
+            Self::Cancel => write!(f, "the platform cancels the class"),
             Self::RevokeGrant => write!(f, "the trainer removes the app at Zoom"),
             Self::Reconnect => write!(f, "the trainer connects Zoom again"),
             Self::Trouble(kind, runs) => {
@@ -391,8 +443,11 @@ impl fmt::Display for Step {
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, hosting, lists, steps } = self;
+        let Self { seed, hosting, lists, outage, steps } = self;
         writeln!(f, "Story {seed}, hosting {hosting:?}, {lists:?}")?;
+        if let Some((from, to)) = outage {
+            writeln!(f, "No sweep runs from minute {} to {}.", from / MINUTE, to / MINUTE)?;
+        }
         writeln!(f, "A class of an hour. Times are hours after the planned start.")?;
         for (n, step) in steps.iter().enumerate() {
             writeln!(f, "{:3}. {step}", n + 1)?;
