@@ -111,8 +111,8 @@ impl Comparison {
         }
     }
 
-    /// Compares a person's rows, and those of their telephone. A call counts for the person if an event has told whose
-    /// telephone it is, and if the other events of the two have arrived.
+    /// Compares a person's rows, and those of their telephone. A call counts for the person if an event has
+    /// bound the telephone, and if the other events of the two have arrived.
     fn compare_person(
         &mut self,
         name: &str,

@@ -43,7 +43,7 @@ pub(super) struct Expectations {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     span: Span,
-    /// Whether an event has told whose telephone it is. Zoom's lists do not.
+    /// Whether the telephone was bound to the student. Only an event reports that, and no list.
     pub(super) is_bound: bool,
 }
 

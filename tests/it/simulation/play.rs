@@ -61,6 +61,8 @@ struct Player<'a> {
     sweeps: Vec<i64>,
     delivery: Delivery,
     trouble: Option<(FaultKind, u32)>,
+    /// Whether half a response may have had the only copy of the trainer's next token.
+    may_lack_token: bool,
     failures: Vec<Disagreement>,
 }
 
@@ -104,6 +106,7 @@ impl<'a> Player<'a> {
             sweeps,
             delivery: Delivery::AtOnce,
             trouble: None,
+            may_lack_token: false,
             failures: Vec::new(),
         }
     }
@@ -123,7 +126,12 @@ impl<'a> Player<'a> {
     }
 
     async fn sweep(&mut self) {
+        // The trainer was asked to connect again.
+        if std::mem::take(&mut self.may_lack_token) && !self.is_disconnected {
+            self.reconnect().await;
+        }
         if let Some((kind, runs)) = self.trouble.take() {
+            self.may_lack_token = kind == FaultKind::Half && !self.story.hosting.is_by_platform();
             let fault = Fault::new(Service::Zoom, "*", kind).times(EVERY_CALL);
             self.world.inject_fault(fault.for_function("reconcile-sweep"));
             self.trouble = (runs > 1).then_some((kind, runs - 1));

@@ -410,7 +410,7 @@ impl fmt::Display for Action {
             Self::Admit(client) => write!(f, "{client} is admitted"),
             Self::PutInWaitingRoom(client) => write!(f, "{client} is put in the waiting room"),
             Self::BindTelephone(student) => {
-                write!(f, "student {student} tells Zoom whose telephone it is")
+                write!(f, "student {student} binds the telephone")
             }
             Self::Recording(action) => write!(f, "recording: {action}"),
             Self::Rename => write!(f, "the trainer renames the meeting at Zoom"),
