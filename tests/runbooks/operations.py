@@ -17,7 +17,6 @@ NOT_TRIED = {
     "A table is throttled": "its metrics come from DynamoDB, and a test checks the alarm",
 }
 COVERED_BY_TESTS = {
-    "Attendance is inaccurate": "class_in_a_trainers_account_needs_no_event_but_a_review",
     "Zoom refuses the platform's account": "refused_account_credentials_concern_the_operator_alone",
     "Abandoned work": "failing_repair_does_not_block_others_and_is_finally_abandoned",
     "Unreadable items": "unreadable_items_of_a_session_do_not_affect_others",
@@ -191,6 +190,26 @@ def joining_is_slow(t):
     t.check_equal([(line["milliseconds"], line["span"]["session_id"]) for line in slow], [(6000, session["id"])])
 
 
+def attendance_is_inaccurate(t):
+    """Zoom sends no event of a class. Its list of participants is compared after the class."""
+    session, since = t.stack.schedule("Without events", minutes=30), t.stack.count_log_lines()
+    t.stack.advance("25m")
+    t.stack.fault("webhook", "*", "drop", times=50)
+    t.stack.meeting(session, "start")
+    t.stack.meeting(session, "join", {"name": "Ada", "email": "student1@example.test"})
+    t.stack.advance("60m")
+    t.stack.meeting(session, "end")
+    t.stack.clear_faults()
+    # Half an hour and an hour after the planned end.
+    for _ in range(2):
+        t.stack.sweep("reminder-sweep")
+        t.stack.advance("45m")
+        t.stack.sweep("reconcile-sweep")
+    compared = t.find_log_lines("attendance.compared", since)
+    found = [line["accuracy"] for line in compared if line["session_id"] == session["id"]]
+    t.check_equal(found, ["0.0"])
+
+
 def run(t):
     with t.section("A shell for it"):
         prepare_shell(t)
@@ -211,3 +230,5 @@ def run(t):
     zoom_fails(t)
     with t.section("Joining is slow"):
         joining_is_slow(t)
+    with t.section("Attendance is inaccurate"):
+        attendance_is_inaccurate(t)
