@@ -94,7 +94,8 @@ async fn failed_calls_of_zoom_end_in_the_same_record() {
         for list in lists {
             held.world.inject_fault(Fault::new(Zoom, list, kind).times(times));
         }
-        for minute in [31, 61, 91, 121, 151, 181] {
+        // Two lists of one task fail one after the other, and each failure doubles the delay.
+        for minute in [31, 61, 91, 121, 151, 181, 271, 331] {
             held.sweep_at(minute).await;
         }
         assert_eq!(held.recordings(&held.student).await["state"], "available", "{kind:?} {times}");
