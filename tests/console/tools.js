@@ -1,4 +1,5 @@
 // The developer's tools: searches, tables and queues, Zoom's events, the clock, dead letters and scenarios.
+import { inspect } from './lib/look.js';
 import { as, scene, card, note } from './lib/people.js';
 import { test, equal, eventually, holds } from './lib/runner.js';
 import { TITLES } from './walk.js';
@@ -118,6 +119,7 @@ export function tools(world) {
     await page.getByRole('link', { name: /^Open “Starting soon” as Tara/ }).click();
     await page.getByText('The meeting was deleted at Zoom', { exact: true }).first().waitFor();
     holds(await page.getByRole('button', { name: /^Start/ }).isDisabled(), 'Start is disabled');
+    await inspect(world, page, 'trainer-deleted');
     await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
     await card(page, 'Starting soon').getByText('Deleted at Zoom', { exact: true }).waitFor();
     await as(page, 'Sam');
@@ -125,6 +127,7 @@ export function tools(world) {
     await card(page, 'Starting soon').getByText('No meeting yet').waitFor();
     await card(page, 'Starting soon').getByRole('link', { name: 'Starting soon', exact: true }).click();
     await page.getByText('The class has no meeting at Zoom').waitFor();
+    await inspect(world, page, 'student-deleted');
     const { id } = await world.find('Starting soon');
     await stack.post(`/v1/sessions/${id}/cancel`, {}, await world.trainer());
     await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();

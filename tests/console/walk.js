@@ -302,6 +302,10 @@ export async function walk(browser, base) {
     holds(entry.replaceAll('\r\n ', '').includes(':mailto:student1@example.test'), 'the student is the attendee');
     equal(await page.getByRole('link', { name: /^Watch recording/ }).count(), 0, 'classes with a recording');
     await page.getByText('Classes may be recorded.').waitFor();
+    await inspect(world, page, 'student-next');
+    await page.goto(`/#/sam/classes/${id}/recordings`);
+    await page.getByText('The recording appears here after the class.').waitFor();
+    await inspect(world, page, 'student-no-recording');
   });
 
   test('side by side, a change appears on the other pages', async () => {
@@ -344,7 +348,7 @@ export async function walk(browser, base) {
     equal(await soon.locator('.leaf').evaluate((leaf) => getComputedStyle(leaf).animationName), 'none');
     await page.emulateMedia({ reducedMotion: 'no-preference' });
     equal(await soon.locator('.leaf').evaluate((leaf) => getComputedStyle(leaf).animationName), 'pulse');
-    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await inspect(world, page, 'student-soon');
   });
 
   test('an early student waits and joins automatically when the trainer starts', async () => {
@@ -361,6 +365,11 @@ export async function walk(browser, base) {
     await world.rooms.sam.locator('.seat', { hasText: 'Sam Student' }).waitFor();
     await world.rooms.tara.locator('.seat', { hasText: 'Sam Student' }).waitFor();
     await card(page, TITLES.course).getByText('Live', { exact: true }).waitFor();
+    await inspect(world, page, 'trainer-live');
+    await as(page, 'Sam');
+    await card(page, TITLES.course).getByText('Live', { exact: true }).waitFor();
+    await inspect(world, page, 'student-live');
+    await as(page, 'Tara');
   });
 
   test('the room is cross-origin isolated and the console is not', async () => {

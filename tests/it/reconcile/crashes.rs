@@ -95,7 +95,7 @@ async fn failed_calls_of_zoom_end_in_the_same_record() {
             held.world.inject_fault(Fault::new(Zoom, list, kind).times(times));
         }
         // Two lists of one task fail one after the other, and each failure doubles the delay.
-        for minute in [31, 61, 91, 121, 151, 181, 271, 331] {
+        for minute in [31, 61, 91, 121, 151, 181, 271, 331, 571, 1051] {
             held.sweep_at(minute).await;
         }
         assert_eq!(held.recordings(&held.student).await["state"], "available", "{kind:?} {times}");
