@@ -306,6 +306,7 @@ export async function walk(browser, base) {
     await page.goto(`/#/sam/classes/${id}/recordings`);
     await page.getByText('The recording appears here after the class.').waitFor();
     await inspect(world, page, 'student-no-recording');
+    await page.goto('/#/sam/classes');
   });
 
   test('side by side, a change appears on the other pages', async () => {
