@@ -462,7 +462,8 @@ fn render(content: ResponseBody) -> Response<Body> {
     response
 }
 
-/// Inserts the headers of every response, which may replace the cache control. Browsers must not guess the type of a body that contains what users wrote.
+/// Inserts the headers of every response, which may replace the cache control. Browsers must not guess the type of a body
+/// that contains the words of users.
 fn insert_common(headers: &mut http::HeaderMap) {
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

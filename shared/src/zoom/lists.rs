@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::client::{Access, ApiCall, Zoom, ZoomResponse};
+use super::client::{Access, ApiCall, Zoom};
 use super::error::ZoomError;
 
 /// How often a list is read from its start, because a page token has expired. The pages follow each other within seconds.
@@ -98,7 +98,7 @@ impl Zoom {
         }
         let call = ApiCall::get(list.path).query(&query);
         match self.send_with_retry(access, call, now).await {
-            Ok(response) => parse_page(&response, list.field).map(Some),
+            Ok(response) => parse_page(response.json()?, list.field).map(Some),
             Err(ZoomError::Rejected { status: 400, code: Some(INVALID_FIELD), .. })
                 if !token.is_empty() =>
             {
@@ -109,18 +109,42 @@ impl Zoom {
     }
 }
 
-fn parse_page(response: &ZoomResponse, field: &str) -> Result<ListPage, ZoomError> {
+fn parse_page(mut page: Map<String, Value>, field: &str) -> Result<ListPage, ZoomError> {
     let unreadable = || ZoomError::Unavailable { reason: format!("unreadable list of {field}") };
-    let mut page: Map<String, Value> = response.json()?;
     let entries = match page.remove(field) {
-        None => Vec::new(),
+        None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(entries)) => entries,
         Some(_) => return Err(unreadable()),
     };
     let next_page_token = match page.remove("next_page_token") {
-        None => String::new(),
+        None | Some(Value::Null) => String::new(),
         Some(Value::String(token)) => token,
         Some(_) => return Err(unreadable()),
     };
     Ok(ListPage { entries, next_page_token })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn page_without_entries_or_token_is_the_last_one() {
+        for (page, expected) in [
+            (json!({"meetings": [1], "next_page_token": "t"}), Some((1, "t"))),
+            (json!({"meetings": [1], "next_page_token": ""}), Some((1, ""))),
+            (json!({"meetings": null, "next_page_token": null}), Some((0, ""))),
+            (json!({}), Some((0, ""))),
+            // A wrong type is no proof of an empty list.
+            (json!({"meetings": {}}), None),
+            (json!({"meetings": [], "next_page_token": 1}), None),
+        ] {
+            let fields = page.as_object().cloned().expect("an object");
+            let parsed = parse_page(fields, "meetings").ok();
+            let found = parsed.as_ref().map(|it| (it.entries.len(), it.next_page_token.as_str()));
+            assert_eq!(found, expected, "{page}");
+        }
+    }
 }

@@ -214,7 +214,8 @@ async fn pages_of_course_csv_are_one_file_with_figures_at_the_end() {
     assert_eq!(lines.len(), 10, "{file}");
 }
 
-/// Creates students and classes by import, lets all classes pass, and stores the summaries. Returns the requests and their cost.
+/// Creates students and classes by import, lets all classes pass, and stores the summaries. Returns the requests and their
+/// cost.
 /// The students come first, because they would be invited to each class that exists.
 async fn read_large_course(classes: usize, students: usize) -> (AttendanceScenario, usize, Tally) {
     let world = World::start().await;
